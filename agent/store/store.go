@@ -1,0 +1,99 @@
+// Package store keeps runs and the plans that explain them. The planner creates runs, the worker and the reporter move
+// them through Apply, the reaper asks which are live, the API lists. redisstore and memstore keep the contract,
+// storetest holds its laws. It decides nothing: what a run may do next is package run's.
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/millrace-ci/millrace/agent/pipeline"
+	"github.com/millrace-ci/millrace/agent/run"
+	"github.com/millrace-ci/millrace/triggers"
+)
+
+// Errors that a Store returns, wrapped.
+var (
+	ErrNotFound = errors.New("no such run")
+	ErrExists   = errors.New("run exists already")
+	// ErrConflict means that somebody saved the run since it was loaded: load it again and decide again.
+	ErrConflict = errors.New("run was changed meanwhile")
+)
+
+// Runs keeps runs. All methods are safe for concurrent use.
+type Runs interface {
+	// Create saves a new run with its snapshot, once. Errors: ErrExists.
+	Create(ctx context.Context, r run.Run) error
+	// Load returns the run as it was saved last. Errors: ErrNotFound.
+	Load(ctx context.Context, id string) (run.Run, error)
+	// Save replaces the run whose Version is r.Version by next, whose Version becomes one more; what did not change is
+	// not written. It returns next as saved. Errors: ErrConflict, ErrNotFound.
+	Save(ctx context.Context, r, next run.Run) (run.Run, error)
+	// List returns runs, newest first, from after cursor ("" = the newest), at most limit; next is "" at the end.
+	List(ctx context.Context, f Filter, cursor string, limit int) (runs []run.Run, next string, err error)
+	// Live returns at most limit ids of runs that want something still (run.Run.Settled is false), oldest first,
+	// beginning after cursor; next is "" at the end.
+	Live(ctx context.Context, cursor string, limit int) (ids []string, next string, err error)
+	// Changes sends the id of every run that is saved by anybody from now on, and "" when some may have been missed,
+	// until ctx ends, when it closes the channel. A reader that is slow misses some and is told so by "".
+	Changes(ctx context.Context) (<-chan string, error)
+}
+
+// Plans keeps what was made of deliveries.
+type Plans interface {
+	// SavePlan keeps p under its delivery, replacing what was there.
+	SavePlan(ctx context.Context, p Plan) error
+	// Plan returns it. Errors: ErrNotFound.
+	Plan(ctx context.Context, delivery string) (Plan, error)
+}
+
+// Filter chooses runs; an empty field chooses all. Fields are joined by and.
+type Filter struct {
+	Repo     string // owner/name
+	Branch   string
+	Pipeline string
+	State    run.State
+	Commit   string // whole, or the first 7 and more characters
+}
+
+// Plan is what the planner made of one delivery.
+type Plan struct {
+	Delivery     string         `json:"delivery"`
+	Event        triggers.Event `json:"event"`
+	Explanations []Explained    `json:"explanations"`
+	At           time.Time      `json:"at"`
+}
+
+// Explained is one pipeline's explanation and the run that came of it.
+type Explained struct {
+	pipeline.Explanation
+	Run string `json:"run,omitempty"`
+}
+
+// Apply tells fact to the run and saves what follows. It tries with r as it is, which saves a round trip for who saw
+// the run last; after a conflict it loads the run and tells it again. The error of run.Run.Apply comes back as it is,
+// with the run that refused; effects are the caller's to carry out.
+func Apply(ctx context.Context, s Runs, r run.Run, fact run.Fact) (run.Run, []run.Effect, error) {
+	for range 100 {
+		next, effects, err := r.Apply(fact)
+		if err != nil {
+			return r, nil, err
+		}
+		if next.Same(r) {
+			return r, effects, nil
+		}
+		saved, err := s.Save(ctx, r, next)
+		if err == nil {
+			return saved, effects, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return r, nil, fmt.Errorf("save run: %w", err)
+		}
+		if r, err = s.Load(ctx, r.Plan.ID); err != nil {
+			return r, nil, fmt.Errorf("load run: %w", err)
+		}
+	}
+	return r, nil, fmt.Errorf("tell run %s: %w a hundred times", r.Plan.ID, ErrConflict)
+}

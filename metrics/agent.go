@@ -1,0 +1,55 @@
+package metrics
+
+import (
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+// Agent counts what the deciding loops do.
+type Agent struct {
+	planned, runs, tasks, told, healed *prometheus.CounterVec
+	waited, ran                        prometheus.Histogram
+	busy                               prometheus.Gauge
+}
+
+// NewAgent registers the agent's numbers.
+func NewAgent(reg prometheus.Registerer) *Agent {
+	a := &Agent{
+		planned: counter(reg, "millrace_events_planned_total", "Deliveries planned, by outcome.", "outcome", "planned", "ignored", "invalid", "failed"),
+		runs:    counter(reg, "millrace_runs_ended_total", "Runs that reached a final state, by state.", "state", "succeeded", "failed", "canceled", "skipped"),
+		tasks: counter(reg, "millrace_attempts_ended_total", "Attempts that ended, by class of their result.", "class",
+			"succeeded", "failure", "timeout", "canceled", "infrastructure", "lost", "refused"),
+		told:   counter(reg, "millrace_notices_total", "Notices, by outcome.", "outcome", "told", "retried", "given_up"),
+		healed: counter(reg, "millrace_outstanding_total", "What the reaper found undone and carried out, by kind.", "kind", "delivery", "run", "timeout"),
+		waited: histogram(reg, "millrace_task_wait_seconds", "Time from a task's place in line to its start.", duration),
+		ran:    histogram(reg, "millrace_task_seconds", "Time from a task's start to its end.", duration),
+		busy:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_attempts_held", Help: "Attempts that this process's workers hold."}),
+	}
+	reg.MustRegister(a.busy)
+	return a
+}
+
+// EventPlanned counts a delivery that was planned: outcome is planned, ignored, invalid or failed (and tried again).
+func (a *Agent) EventPlanned(outcome string) { a.planned.WithLabelValues(outcome).Inc() }
+
+// RunEnded counts a run that reached a final state.
+func (a *Agent) RunEnded(state string) { a.runs.WithLabelValues(state).Inc() }
+
+// AttemptHeld says that a worker holds one attempt more (1) or fewer (-1).
+func (a *Agent) AttemptHeld(more float64) { a.busy.Add(more) }
+
+// AttemptStarted records how long a task waited in line.
+func (a *Agent) AttemptStarted(waited time.Duration) { a.waited.Observe(waited.Seconds()) }
+
+// AttemptEnded counts an attempt by the class of its result.
+func (a *Agent) AttemptEnded(class string, ran time.Duration) {
+	a.tasks.WithLabelValues(class).Inc()
+	a.ran.Observe(ran.Seconds())
+}
+
+// NoticeTold counts a try to tell: outcome is told, retried or given_up.
+func (a *Agent) NoticeTold(outcome string) { a.told.WithLabelValues(outcome).Inc() }
+
+// Healed counts something that was undone and that the reaper carried out: kind is delivery, run or timeout.
+func (a *Agent) Healed(kind string) { a.healed.WithLabelValues(kind).Inc() }
