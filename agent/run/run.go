@@ -102,7 +102,8 @@ type Ending struct {
 // Task is the state of one task.
 type Task struct {
 	Name      string            `json:"-"`
-	Stage     int               `json:"-"`
+	Stage     int               `json:"-"` // index of its stage in the plan
+	Place     int               `json:"-"` // index in the stage
 	State     State             `json:"state"`
 	Reason    string            `json:"reason,omitempty"`
 	Attempt   int               `json:"attempt"` // from 1; 0 before the first is queued

@@ -73,27 +73,31 @@ type Explained struct {
 }
 
 // Apply tells fact to the run and saves what follows. It tries with r as it is, which saves a round trip for who saw
-// the run last; after a conflict it loads the run and tells it again. The error of run.Run.Apply comes back as it is,
-// with the run that refused; effects are the caller's to carry out.
+// the run last; when r proves to be old, it loads the run and tells it again. The error of run.Run.Apply comes back as
+// it is, with the run that refused; effects are the caller's to carry out.
 func Apply(ctx context.Context, s Runs, r run.Run, fact run.Fact) (run.Run, []run.Effect, error) {
-	for range 100 {
+	for fresh := false; ; fresh = true {
 		next, effects, err := r.Apply(fact)
-		if err != nil {
-			return r, nil, err
-		}
-		if next.Same(r) {
+		if err == nil && next.Same(r) {
 			return r, effects, nil
 		}
-		saved, err := s.Save(ctx, r, next)
 		if err == nil {
-			return saved, effects, nil
+			next, err = s.Save(ctx, r, next)
 		}
-		if !errors.Is(err, ErrConflict) {
-			return r, nil, fmt.Errorf("save run: %w", err)
+		switch {
+		case err == nil:
+			return next, effects, nil
+		case errors.Is(err, ErrConflict):
+		case fresh, !refused(err):
+			return r, nil, err
 		}
 		if r, err = s.Load(ctx, r.Plan.ID); err != nil {
 			return r, nil, fmt.Errorf("load run: %w", err)
 		}
 	}
-	return r, nil, fmt.Errorf("tell run %s: %w a hundred times", r.Plan.ID, ErrConflict)
+}
+
+// refused tells whether err is the run's own, which an old copy of it may have returned wrongly.
+func refused(err error) bool {
+	return errors.Is(err, run.ErrStale) || errors.Is(err, run.ErrImpossible)
 }

@@ -1,0 +1,88 @@
+package run
+
+// Effect is what a Run wants of the world. Carrying one out twice does what carrying it out once does.
+type Effect interface{ effect() }
+
+// Enqueue wants the attempt to be in line, or held by a worker, who starts its job or watches the one that is there.
+type Enqueue struct {
+	Task    string
+	Attempt int
+	Line    string
+}
+
+// Stop wants the attempt's job to be gone. Whoever holds the attempt does it; so that somebody holds it, it is put in
+// line like an Enqueue, and so a Stop can never cross a start that another worker is making.
+type Stop struct {
+	Task    string
+	Attempt int
+	Line    string
+}
+
+// Tell wants a listener told of the run's state. It is over when Told names the same listener and state.
+type Tell struct {
+	To    string
+	State string
+}
+
+func (Enqueue) effect() {}
+func (Stop) effect()    {}
+func (Tell) effect()    {}
+
+// StatusListener is the listener that every run has: the commit's status at the forge.
+const StatusListener = "status"
+
+// What a run's state is called when it is told; a word of package report each.
+const (
+	tellPending     = "pending"
+	tellRunning     = "running"
+	tellBroken      = "broken"
+	tellNotAffected = "not_affected"
+)
+
+// Outstanding recomputes from the state alone what the run still wants. The reaper carries it out for every live run,
+// which heals whatever a crash left undone.
+func (r Run) Outstanding() []Effect {
+	var wants []Effect
+	for i := range r.Tasks {
+		t := &r.Tasks[i]
+		switch t.State {
+		case Queued, Running: // a running attempt wants somebody who watches it
+			wants = append(wants, Enqueue{t.Name, t.Attempt, r.plan(t).Line})
+		case Canceling:
+			wants = append(wants, Stop{t.Name, t.Attempt, r.plan(t).Line})
+		}
+	}
+	if state := r.Telling(); !r.told(StatusListener, state) {
+		wants = append(wants, Tell{StatusListener, state})
+	}
+	return wants
+}
+
+// Settled tells whether the run wants nothing any more, now or later.
+func (r Run) Settled() bool {
+	return r.State.Final() && len(r.Outstanding()) == 0
+}
+
+// Telling is the run's state in the words of package report.
+func (r Run) Telling() string {
+	switch {
+	case len(r.Plan.Problems) > 0:
+		return tellBroken
+	case r.State == Skipped:
+		return tellNotAffected
+	case r.State == Waiting:
+		return tellPending
+	case r.State == Running, r.State == Canceling:
+		return tellRunning
+	}
+	return string(r.State)
+}
+
+func (r Run) told(to, state string) bool {
+	for _, t := range r.Told {
+		if t.To == to {
+			return t.State == state
+		}
+	}
+	return false
+}

@@ -1,0 +1,43 @@
+package run
+
+import (
+	"maps"
+	"slices"
+)
+
+// Same tells whether nothing differs between two states of one run. Versions do not count.
+func (r Run) Same(o Run) bool {
+	return r.SameHead(o) && slices.EqualFunc(r.Tasks, o.Tasks, Task.Same)
+}
+
+// SameHead is Same without the tasks.
+func (r Run) SameHead(o Run) bool {
+	return r.State == o.State && r.Reason == o.Reason && r.StartedAt.Equal(o.StartedAt) && r.EndedAt.Equal(o.EndedAt) &&
+		samePointee(r.Ending, o.Ending) && slices.Equal(r.Told, o.Told)
+}
+
+// Same tells whether nothing differs between two states of one task.
+func (t Task) Same(o Task) bool {
+	return t.Name == o.Name && t.State == o.State && t.Reason == o.Reason && t.Attempt == o.Attempt &&
+		t.Worker == o.Worker && t.UID == o.UID && t.Ignored == o.Ignored &&
+		t.QueuedAt.Equal(o.QueuedAt) && t.StartedAt.Equal(o.StartedAt) && t.EndedAt.Equal(o.EndedAt) &&
+		t.Class == o.Class && samePointee(t.ExitCode, o.ExitCode) && maps.Equal(t.Outputs, o.Outputs) && t.Summary == o.Summary
+}
+
+func samePointee[T comparable](a, b *T) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
+
+// Task finds a task and its plan by name.
+func (r Run) Task(name string) (Task, *TaskPlan, bool) {
+	i := slices.IndexFunc(r.Tasks, func(t Task) bool { return t.Name == name })
+	if i < 0 {
+		return Task{}, nil, false
+	}
+	return r.Tasks[i], r.plan(&r.Tasks[i]), true
+}
+
+func (r *Run) plan(t *Task) *TaskPlan { return &r.Plan.Stages[t.Stage].Tasks[t.Place] }

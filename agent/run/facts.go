@@ -1,0 +1,62 @@
+package run
+
+import (
+	"time"
+
+	"github.com/millrace-ci/millrace/runners"
+)
+
+// Fact is what the world tells a Run. Facts carry their own time, and one about an attempt names the attempt it
+// believes in, so that an answer that comes too late is known for what it is.
+type Fact interface{ fact() }
+
+// Started says that a worker holds the attempt and is about to make its job, or to join the one that is there.
+type Started struct {
+	Task    string
+	Attempt int
+	Worker  string
+	At      time.Time
+}
+
+// Created says that the attempt's job exists, under this uid and no other.
+type Created struct {
+	Task    string
+	Attempt int
+	UID     string
+	At      time.Time
+}
+
+// Ended says how the attempt ended.
+type Ended struct {
+	Task    string
+	Attempt int
+	Result  runners.Result
+	At      time.Time
+}
+
+// Gone says that the attempt's job was stopped and is not there any more.
+type Gone struct {
+	Task    string
+	Attempt int
+	At      time.Time
+}
+
+// Cancel asks that the run be ended. By is who asked.
+type Cancel struct {
+	By     string
+	Reason string
+	At     time.Time
+}
+
+// Expired says that the run's timeout has passed.
+type Expired struct {
+	At time.Time
+}
+
+func (Started) fact() {}
+func (Created) fact() {}
+func (Ended) fact()   {}
+func (Gone) fact()    {}
+func (Cancel) fact()  {}
+func (Expired) fact() {}
+func (Told) fact()    {}

@@ -1,0 +1,154 @@
+package run_test
+
+import (
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/millrace-ci/millrace/agent/run"
+	"github.com/millrace-ci/millrace/runners"
+)
+
+// TestLaws tells random facts, sensible and not, to random runs, and checks after each what must hold of every run.
+func TestLaws(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		draw := func(n int) int { return rapid.IntRange(0, n-1).Draw(t, "choice") }
+		live(t, draw, 40)
+	})
+}
+
+// FuzzFacts does the same with choices that the fuzzer makes.
+func FuzzFacts(f *testing.F) {
+	f.Add([]byte{2, 1, 2, 0, 0, 0, 1, 0, 2, 0, 0})
+	f.Add([]byte("a run of many facts, told in no order, some of them twice"))
+	f.Fuzz(func(t *testing.T, choices []byte) {
+		if len(choices) > 1000 {
+			return
+		}
+		draw := func(n int) int {
+			if len(choices) == 0 {
+				return 0
+			}
+			c := int(choices[0]) % n
+			choices = choices[1:]
+			return c
+		}
+		live(t, draw, len(choices)/3)
+	})
+}
+
+// live makes a run and tells it n facts. draw(n) chooses from 0 to n-1.
+func live(t rapid.TB, draw func(n int) int, n int) {
+	plan := &run.Snapshot{ID: "law", Timeout: time.Hour, CreatedAt: time.Unix(1e9, 0).UTC()}
+	names := []string{"a", "b", "c", "d", "e"}
+	for used := 0; used < len(names); {
+		stage := run.StagePlan{Parallel: draw(2) == 0}
+		for range min(1+draw(3), len(names)-used) {
+			stage.Tasks = append(stage.Tasks, run.TaskPlan{Name: names[used], IgnoreFailed: draw(3) == 0})
+			used++
+		}
+		plan.Stages = append(plan.Stages, stage)
+	}
+	r, effects := run.New(plan)
+	checkRun(t, r, effects)
+	at := plan.CreatedAt
+	for range n {
+		at = at.Add(time.Second)
+		r = checkFact(t, r, anyFact(draw, names, at))
+	}
+}
+
+func anyFact(draw func(int) int, names []string, at time.Time) run.Fact {
+	task := names[draw(len(names))]
+	attempt := 1
+	if draw(12) == 11 {
+		attempt = draw(3)
+	}
+	switch draw(16) {
+	case 0, 1, 2, 3, 4:
+		return run.Started{Task: task, Attempt: attempt, Worker: names[draw(2)], At: at}
+	case 5, 6, 7:
+		return run.Created{Task: task, Attempt: attempt, UID: names[draw(2)], At: at}
+	case 8, 9, 10, 11:
+		classes := []runners.Class{runners.Succeeded, runners.Succeeded, runners.Failure, runners.Lost, runners.Canceled}
+		class := classes[draw(len(classes))]
+		return run.Ended{Task: task, Attempt: attempt, Result: runners.Result{Class: class}, At: at}
+	case 12:
+		return run.Gone{Task: task, Attempt: attempt, At: at}
+	case 13:
+		return run.Told{To: run.StatusListener, State: "running", At: at}
+	case 14:
+		return run.Expired{At: at}
+	}
+	if draw(4) > 0 {
+		return run.Told{To: run.StatusListener, State: "succeeded", At: at}
+	}
+	return run.Cancel{By: "carol", Reason: "canceled by carol", At: at}
+}
+
+// checkFact tells one fact and checks the laws that are about telling.
+func checkFact(t rapid.TB, r run.Run, f run.Fact) run.Run {
+	before := r
+	before.Tasks = append([]run.Task(nil), r.Tasks...)
+	next, effects, err := r.Apply(f)
+	if diff := cmp.Diff(before, r); diff != "" {
+		t.Fatalf("%#v changed the run that it was told to:\n%s", f, diff)
+	}
+	if err != nil {
+		if !errors.Is(err, run.ErrStale) && !errors.Is(err, run.ErrImpossible) {
+			t.Fatalf("%#v: %v is neither stale nor impossible", f, err)
+		}
+		if len(effects) > 0 || !next.Same(r) {
+			t.Fatalf("%#v: an error came with effects or a change", f)
+		}
+		return r
+	}
+	again, more, err := next.Apply(f)
+	if err != nil || len(more) > 0 || !again.Same(next) {
+		t.Fatalf("%#v told twice: err %v, effects %v\n%s", f, err, more, cmp.Diff(next, again))
+	}
+	for i := range r.Tasks {
+		if r.Tasks[i].State.Final() && r.Tasks[i].State != next.Tasks[i].State {
+			t.Fatalf("%#v: final %s became %s", f, r.Tasks[i].State, next.Tasks[i].State)
+		}
+	}
+	if r.State.Final() && (r.State != next.State || !r.EndedAt.Equal(next.EndedAt)) {
+		t.Fatalf("%#v: a final run changed from %s to %s", f, r.State, next.State)
+	}
+	checkRun(t, next, effects)
+	return next
+}
+
+// checkRun checks the laws that are about a run as it stands.
+func checkRun(t rapid.TB, r run.Run, effects []run.Effect) {
+	outstanding := map[run.Effect]bool{}
+	for _, e := range r.Outstanding() {
+		if outstanding[e] {
+			t.Fatalf("%#v is outstanding twice", e)
+		}
+		outstanding[e] = true
+	}
+	for _, e := range effects {
+		if !outstanding[e] {
+			t.Fatalf("effect %#v is not outstanding", e)
+		}
+	}
+	all, busy := true, false
+	for _, task := range r.Tasks {
+		all = all && task.State.Final()
+		busy = busy || task.State == run.Queued || task.State == run.Running || task.State == run.Canceling
+		if task.State.Final() == task.EndedAt.IsZero() {
+			t.Fatalf("%s is %s and ended at %v", task.Name, task.State, task.EndedAt)
+		}
+	}
+	if r.State.Final() != all || r.State.Final() == r.EndedAt.IsZero() {
+		t.Fatalf("the run is %s, ended at %v, its tasks final: %v", r.State, r.EndedAt, all)
+	}
+	if !all && !busy {
+		t.Fatalf("the run is stuck: %s, and no task is queued, running or canceling", r.State)
+	}
+}
