@@ -25,6 +25,8 @@ var (
 	ErrPayload = errors.New("payload cannot be understood")
 	// ErrIgnored means that the delivery is sound and tells nothing that a pipeline can ask for.
 	ErrIgnored = errors.New("nothing to act on")
+	// ErrPermanent means that trying again will not mend it: no such repository or commit, a definition that is too big.
+	ErrPermanent = errors.New("trying again will not help")
 	// ErrScope means that the secret that signed the delivery may not speak for the repository in it.
 	ErrScope = errors.New("signed with another repository's secret")
 )
@@ -65,6 +67,7 @@ type Delivery struct {
 	Hook   string      `json:"hook,omitempty"`   // see Heading
 	Header http.Header `json:"header,omitempty"` // what a replay needs, never a signature or a secret
 	Body   []byte      `json:"-"`                // the JSON, after form decoding; nil for a kind that is not acted on
+	Object string      `json:"object,omitempty"` // where Body lies while it is in the bucket; only bucketinbox sets it
 	Scope  Scope       `json:"scope"`            // what the secret that signed it may speak for
 	At     time.Time   `json:"at"`               // when the door had read it
 }
