@@ -1,0 +1,51 @@
+SHELL       := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The version in the binary: from git where there is one, else said by whoever builds (VERSION=v1.2.3 make build).
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+PKG      ?= ./...
+FUZZTIME ?= 10s
+LINT     := go tool -modfile=tools/go.mod golangci-lint
+
+.PHONY: build run demo test lint fmt bench fuzz generate verify ci help
+
+build: ## build bin/millrace
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/millrace ./cmd/millrace
+
+run: build ## start the daemon (ARGS="-c millrace.yaml")
+	bin/millrace serve $(ARGS)
+
+demo: ## one push through the whole house, each step with its time; needs go and git only
+	go run ./test/demo
+
+test: ## every test, with race detector, shuffled, on real servers (PKG=./queue/... ARGS="-run Lease")
+	test/setup.sh
+	go test -race -shuffle=on -json $(ARGS) $(PKG) | go run ./test/tally
+
+lint: ## what .golangci.yml means by clean
+	$(LINT) run
+
+fmt: ## format the source
+	$(LINT) fmt
+
+bench: ## every benchmark (PKG=./queue/redisq)
+	go test -run '^$$' -bench . -benchmem $(PKG)
+
+fuzz: ## every fuzz target for FUZZTIME
+	test/fuzz.sh $(FUZZTIME)
+
+generate: ## rewrite golden files, stories and the diagrams drawn from code
+	test/generate.sh
+
+verify: ## formatted, go.mod files tidy, vetted
+	test -z "$$($(LINT) fmt --diff | tee /dev/stderr)"
+	go mod tidy -diff && go -C tools mod tidy -diff
+	go vet ./...
+
+ci: ## all that a change must pass
+	.ci/run
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
