@@ -8,9 +8,9 @@ import (
 
 // Agent counts what the deciding loops do.
 type Agent struct {
-	planned, runs, tasks, told, healed *prometheus.CounterVec
+	planned, runs, tasks, told *prometheus.CounterVec
 	waited, ran                        prometheus.Histogram
-	busy                               prometheus.Gauge
+	busy, live, unplanned        prometheus.Gauge
 }
 
 // NewAgent registers the agent's numbers.
@@ -21,12 +21,13 @@ func NewAgent(reg prometheus.Registerer) *Agent {
 		tasks: counter(reg, "millrace_attempts_ended_total", "Attempts that ended, by class of their result.", "class",
 			"succeeded", "failure", "timeout", "canceled", "infrastructure", "lost", "refused"),
 		told:   counter(reg, "millrace_notices_total", "Notices, by outcome.", "outcome", "told", "retried", "given_up"),
-		healed: counter(reg, "millrace_outstanding_total", "What the reaper found undone and carried out, by kind.", "kind", "delivery", "run", "timeout"),
 		waited: histogram(reg, "millrace_task_wait_seconds", "Time from a task's place in line to its start.", duration),
 		ran:    histogram(reg, "millrace_task_seconds", "Time from a task's start to its end.", duration),
 		busy:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_attempts_held", Help: "Attempts that this process's workers hold."}),
+		live: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_live_runs", Help: "Runs that want something still, as the reaper saw them last; 0 where another process reaps."}),
+		unplanned: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_unplanned_deliveries", Help: "Deliveries not planned yet, at most 500, as the reaper saw them last; 0 where another process reaps."}),
 	}
-	reg.MustRegister(a.busy)
+	reg.MustRegister(a.busy, a.live, a.unplanned)
 	return a
 }
 
@@ -51,5 +52,8 @@ func (a *Agent) AttemptEnded(class string, ran time.Duration) {
 // NoticeTold counts a try to tell: outcome is told, retried or given_up.
 func (a *Agent) NoticeTold(outcome string) { a.told.WithLabelValues(outcome).Inc() }
 
-// Healed counts something that was undone and that the reaper carried out: kind is delivery, run or timeout.
-func (a *Agent) Healed(kind string) { a.healed.WithLabelValues(kind).Inc() }
+// LiveRuns says how many runs want something still.
+func (a *Agent) LiveRuns(n int) { a.live.Set(float64(n)) }
+
+// Unplanned says how many deliveries wait to be planned.
+func (a *Agent) Unplanned(n int) { a.unplanned.Set(float64(n)) }

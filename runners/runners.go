@@ -34,11 +34,17 @@ type Runner interface {
 	Stop(ctx context.Context, id string) error
 }
 
-// Log is where a job's output goes. Masked values are told before the first byte.
+// Sweeper is the power of a Runner that keeps something of ended jobs.
+type Sweeper interface {
+	// Sweep removes what is left of ended and stopped jobs that keep does not want, and tells how many they were. keep
+	// must want every job that may still be started, waited for or stopped. A job that runs is never touched.
+	Sweep(ctx context.Context, keep func(id string) bool) (int, error)
+}
+
+// Log is where a job's output goes. It is a type of its own because it is where a runner will tell which values are to
+// be hidden, once tasks are given secrets.
 type Log interface {
 	io.Writer
-	// Mask hides values in everything that is written afterwards.
-	Mask(values ...string)
 }
 
 // Job is one attempt of a task, in words that every runner understands.

@@ -60,16 +60,17 @@ type Scope struct {
 
 // Delivery is what a forge sent, kept so that it can be replayed.
 type Delivery struct {
-	ID     string      `json:"id"`               // see DeliveryID
-	Forge  string      `json:"forge"`            // name of the configured forge
-	Key    string      `json:"key"`              // the forge's own id, see Heading
-	Kind   string      `json:"kind"`             // see Heading
-	Hook   string      `json:"hook,omitempty"`   // see Heading
-	Header http.Header `json:"header,omitempty"` // what a replay needs, never a signature or a secret
-	Body   []byte      `json:"-"`                // the JSON, after form decoding; nil for a kind that is not acted on
-	Object string      `json:"object,omitempty"` // where Body lies while it is in the bucket; only bucketinbox sets it
-	Scope  Scope       `json:"scope"`            // what the secret that signed it may speak for
-	At     time.Time   `json:"at"`               // when the door had read it
+	ID      string      `json:"id"`                // see DeliveryID
+	Forge   string      `json:"forge"`             // name of the configured forge
+	Key     string      `json:"key"`               // the forge's own id, see Heading
+	Kind    string      `json:"kind"`              // see Heading
+	Hook    string      `json:"hook,omitempty"`    // see Heading
+	Header  http.Header `json:"header,omitempty"`  // what a replay needs, never a signature or a secret
+	Body    []byte      `json:"-"`                 // the JSON, after form decoding; nil for a kind that is not acted on
+	Object  string      `json:"object,omitempty"`  // where Body lies while it is in the bucket; only bucketinbox sets it
+	Ignored string      `json:"ignored,omitempty"` // why only its headers are kept, "" when it has a body
+	Scope   Scope       `json:"scope"`             // what the secret that signed it may speak for
+	At      time.Time   `json:"at"`                // when the door had read it
 }
 
 // DeliveryID names the delivery that a forge calls key: "d" and 16 characters of [a-z2-7], the same for a redelivery.

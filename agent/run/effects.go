@@ -52,8 +52,8 @@ func (r Run) Outstanding() []Effect {
 			wants = append(wants, Stop{t.Name, t.Attempt, r.plan(t).Line})
 		}
 	}
-	if state := r.Telling(); !r.told(StatusListener, state) {
-		wants = append(wants, Tell{StatusListener, state})
+	if r.Untold() {
+		wants = append(wants, Tell{StatusListener, r.Telling()})
 	}
 	return wants
 }

@@ -20,6 +20,8 @@ var (
 	ErrExists   = errors.New("run exists already")
 	// ErrConflict means that somebody saved the run since it was loaded: load it again and decide again.
 	ErrConflict = errors.New("run was changed meanwhile")
+	// ErrCursor means that the cursor is none that List or Live returned.
+	ErrCursor = errors.New("no such place in the list of runs")
 )
 
 // Runs keeps runs. All methods are safe for concurrent use.
@@ -32,6 +34,7 @@ type Runs interface {
 	// not written. It returns next as saved. Errors: ErrConflict, ErrNotFound.
 	Save(ctx context.Context, r, next run.Run) (run.Run, error)
 	// List returns runs, newest first, from after cursor ("" = the newest), at most limit; next is "" at the end.
+	// Errors: ErrCursor.
 	List(ctx context.Context, f Filter, cursor string, limit int) (runs []run.Run, next string, err error)
 	// Live returns at most limit ids of runs that want something still (run.Run.Settled is false), oldest first,
 	// beginning after cursor; next is "" at the end.

@@ -51,8 +51,9 @@ type Receipt struct {
 
 // Outcome says what the planner made of a delivery.
 type Outcome struct {
-	At    time.Time `json:"at"`
-	Error string    `json:"error,omitempty"` // why it could not be understood, or was ignored; "" when it was planned
+	At      time.Time `json:"at"`
+	Ignored bool      `json:"ignored,omitempty"` // there was nothing to act on, for the reason in Error
+	Error   string    `json:"error,omitempty"`   // why it could not be understood, or was ignored; "" when it was planned
 }
 
 // Record is a kept delivery and what became of it.

@@ -1,0 +1,17 @@
+package agent
+
+import (
+	"context"
+
+	"github.com/millrace-ci/millrace/agent/run"
+)
+
+// Cancel ends a run early and returns it as it is then: canceling until its jobs are gone. A run that is over stays as
+// it is. Errors: store.ErrNotFound.
+func (a *Agent) Cancel(ctx context.Context, id, by string) (run.Run, error) {
+	r, err := a.cfg.Runs.Load(ctx, id)
+	if err != nil {
+		return r, err
+	}
+	return a.apply(ctx, r, run.Cancel{By: by, Reason: "canceled by " + by, At: a.now()})
+}

@@ -1,0 +1,147 @@
+package api
+
+import (
+	"time"
+
+	"github.com/millrace-ci/millrace/agent/pipeline"
+	"github.com/millrace-ci/millrace/agent/run"
+	"github.com/millrace-ci/millrace/agent/store"
+	"github.com/millrace-ci/millrace/triggers/inbox"
+)
+
+// Page is one page of a list.
+type Page[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next"` // cursor of the next page, "" at the end
+}
+
+// Run is a run as answers show it.
+type Run struct {
+	ID        string             `json:"id"`
+	Pipeline  string             `json:"pipeline"`
+	File      string             `json:"file"`
+	Repo      string             `json:"repo"`
+	Ref       string             `json:"ref"`
+	Branch    string             `json:"branch"`
+	Commit    string             `json:"commit"`
+	State     run.State          `json:"state"`
+	Reason    string             `json:"reason"`
+	CreatedAt stamp              `json:"created_at"`
+	StartedAt stamp              `json:"started_at"`
+	EndedAt   stamp              `json:"ended_at"`
+	Delivery  string             `json:"delivery"`
+	URL       string             `json:"url"`
+	Trigger   string             `json:"trigger"` // kind of the event
+	Actor     string             `json:"actor"`   // account that caused it
+	Cause     run.Cause          `json:"cause"`
+	Problems  []pipeline.Problem `json:"problems,omitempty"`
+	Status    *Told              `json:"status"` // what the forge was told last
+	Stages    []Stage            `json:"stages"`
+}
+
+// Told is what was told last, and whether that worked.
+type Told struct {
+	State string `json:"state"`
+	At    stamp  `json:"at"`
+	Error string `json:"error,omitempty"` // given up, and why
+}
+
+// Stage is one stage of a run.
+type Stage struct {
+	Name     string `json:"name"`
+	Parallel bool   `json:"parallel"`
+	Tasks    []Task `json:"tasks"`
+}
+
+// Task is one task of a run.
+type Task struct {
+	Name         string            `json:"name"`
+	Uses         string            `json:"uses"`
+	State        run.State         `json:"state"`
+	Attempt      int               `json:"attempt"`
+	Reason       string            `json:"reason"`
+	Class        string            `json:"class"` // of the result: see runners.Class
+	ExitCode     *int              `json:"exit_code"`
+	Runner       string            `json:"runner"`
+	Worker       string            `json:"worker"`
+	IgnoreFailed bool              `json:"ignore_failed"`
+	QueuedAt     stamp             `json:"queued_at"`
+	StartedAt    stamp             `json:"started_at"`
+	EndedAt      stamp             `json:"ended_at"`
+	Outputs      map[string]string `json:"outputs"`
+	Summary      string            `json:"summary,omitempty"`
+}
+
+// Delivery is a delivery as answers show it.
+type Delivery struct {
+	ID           string            `json:"id"`
+	Forge        string            `json:"forge"`
+	Key          string            `json:"key"` // the forge's own id
+	Kind         string            `json:"kind"`
+	At           stamp             `json:"at"`
+	PlannedAt    stamp             `json:"planned_at"`
+	State        string            `json:"state"` // accepted, planned, ignored or failed
+	Error        string            `json:"error"` // why it could not be planned, or was ignored
+	URL          string            `json:"url"`
+	Repo         string            `json:"repo"`
+	Ref          string            `json:"ref"`
+	Commit       string            `json:"commit"`
+	Message      string            `json:"message"`
+	Actor        string            `json:"actor"`
+	Explanations []store.Explained `json:"explanations"`
+}
+
+// RunOf shows a run. base is the address of the page.
+func RunOf(r run.Run, base string) Run {
+	p, e := r.Plan, r.Plan.Event
+	out := Run{
+		ID: p.ID, Pipeline: p.Pipeline, File: p.File, Repo: e.Repo.Name, Ref: e.Ref, Branch: e.Branch, Commit: e.After,
+		State: r.State, Reason: r.Reason, CreatedAt: stamp(p.CreatedAt), StartedAt: stamp(r.StartedAt), EndedAt: stamp(r.EndedAt),
+		Delivery: e.Delivery, URL: base + "/runs/" + p.ID, Trigger: string(e.Kind), Actor: e.Sender, Cause: p.Cause,
+		Problems: p.Problems, Stages: make([]Stage, len(p.Stages)),
+	}
+	for i, s := range p.Stages {
+		out.Stages[i] = Stage{Name: s.Name, Parallel: s.Parallel, Tasks: []Task{}}
+	}
+	for _, t := range r.Tasks {
+		stage := &out.Stages[t.Stage]
+		stage.Tasks = append(stage.Tasks, taskOf(t, &p.Stages[t.Stage].Tasks[t.Place]))
+	}
+	for _, t := range r.Told {
+		if t.To == run.StatusListener {
+			out.Status = &Told{State: t.State, At: stamp(t.At), Error: t.Error}
+		}
+	}
+	return out
+}
+
+func taskOf(t run.Task, p *run.TaskPlan) Task {
+	return Task{
+		Name: t.Name, Uses: p.Template.Ref(), State: t.State, Attempt: t.Attempt, Reason: t.Reason, Class: string(t.Class),
+		ExitCode: t.ExitCode, Runner: p.Runner, Worker: t.Worker, IgnoreFailed: p.IgnoreFailed,
+		QueuedAt: stamp(t.QueuedAt), StartedAt: stamp(t.StartedAt), EndedAt: stamp(t.EndedAt), Outputs: t.Outputs, Summary: t.Summary,
+	}
+}
+
+func deliveryOf(rec inbox.Record, p store.Plan, base string) Delivery {
+	d := Delivery{
+		ID: rec.ID, Forge: rec.Forge, Key: rec.Key, Kind: rec.Kind, At: stamp(rec.At), State: "accepted", URL: base + "/deliveries/" + rec.ID,
+		Repo: p.Event.Repo.Name, Ref: p.Event.Ref, Commit: p.Event.After, Message: p.Event.Message, Actor: p.Event.Sender,
+		Explanations: p.Explanations,
+	}
+	switch o := rec.Planned; {
+	case rec.Ignored != "":
+		d.State, d.Error = "ignored", rec.Ignored
+	case o == nil:
+	case o.Error == "":
+		d.State, d.PlannedAt = "planned", stamp(o.At)
+	case o.Ignored:
+		d.State, d.Error, d.PlannedAt = "ignored", o.Error, stamp(o.At)
+	default:
+		d.State, d.Error, d.PlannedAt = "failed", o.Error, stamp(o.At)
+	}
+	return d
+}
+
+// Time is the stamp as a time.
+func (s stamp) Time() time.Time { return time.Time(s) }

@@ -1,0 +1,199 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/millrace-ci/millrace/queue"
+)
+
+// errHandBack is what a handler returns when intake ended: the item goes back in line at once.
+var errHandBack = errors.New("handed back")
+
+// loop leases items and handles each in a goroutine of its own: planner, worker, reporter and reaper are loops. A
+// handler that returns nil has done its item; with an error the item is free again, later each time.
+type loop[T any] struct {
+	name   string // of what it does, for the log
+	queue  queue.Queue[T]
+	worker string
+	slots  int // how many items are held at once
+	lease  time.Duration
+	pause  time.Duration // before the item that a handler did is free again, 0: it is done
+	handle handler[T]
+	done   func(ctx context.Context, item T) // after an item was acknowledged; nil: nothing
+	log    *slog.Logger
+
+	mu   sync.Mutex
+	held map[string]holding[T] // by the lease's token
+}
+
+// handler does one item. When intake ends it hands back what takes long; when work ends it stops at once.
+type handler[T any] func(intake, work context.Context, l queue.Lease[T]) error
+
+type holding[T any] struct {
+	lease  queue.Lease[T]
+	cancel context.CancelCauseFunc
+}
+
+func (l *loop[T]) run(intake, work context.Context) error {
+	l.held = map[string]holding[T]{}
+	renewing, stop := context.WithCancel(work)
+	var renewer, handlers sync.WaitGroup
+	renewer.Go(func() { l.renew(renewing) })
+	free := make(chan struct{}, l.slots)
+	for range l.slots {
+		free <- struct{}{}
+	}
+	for intake.Err() == nil {
+		n := take(intake, free)
+		leases := l.leaseUpTo(intake, n)
+		for range n - len(leases) {
+			free <- struct{}{}
+		}
+		for _, lease := range leases {
+			ctx := l.hold(work, lease)
+			handlers.Go(func() {
+				defer func() { free <- struct{}{} }()
+				l.finish(ctx, lease, l.safely(intake, ctx, lease))
+			})
+		}
+	}
+	handlers.Wait()
+	stop()
+	renewer.Wait()
+	return nil
+}
+
+// take waits for a free slot and takes all that are free then.
+func take(ctx context.Context, free <-chan struct{}) int {
+	select {
+	case <-free:
+	case <-ctx.Done():
+		return 0
+	}
+	for n := 1; ; n++ {
+		select {
+		case <-free:
+		default:
+			return n
+		}
+	}
+}
+
+// leaseUpTo leases at most n items. When the queue cannot be asked it waits a second, so that a dead queue is not
+// hammered.
+func (l *loop[T]) leaseUpTo(intake context.Context, n int) []queue.Lease[T] {
+	if n == 0 {
+		return nil
+	}
+	leases, err := l.queue.Lease(intake, l.worker, n)
+	if err != nil && intake.Err() == nil {
+		l.log.WarnContext(intake, "lease failed", "loop", l.name, "err", err)
+		wait(intake, time.Second)
+	}
+	return leases
+}
+
+// wait waits for d or until ctx ends, and tells whether d passed.
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// hold notes the lease, and makes the context that its work stands and falls with.
+func (l *loop[T]) hold(work context.Context, lease queue.Lease[T]) context.Context {
+	ctx, cancel := context.WithCancelCause(work)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held[lease.Token] = holding[T]{lease, cancel}
+	return ctx
+}
+
+// drop ends a holding, and its context with cause. It does nothing for one that was dropped before.
+func (l *loop[T]) drop(token string, cause error) {
+	l.mu.Lock()
+	h, ok := l.held[token]
+	delete(l.held, token)
+	l.mu.Unlock()
+	if ok {
+		h.cancel(cause)
+	}
+}
+
+// renew renews what is held, all in one round trip, three times in a lease's time. When the queue cannot be asked the
+// work goes on: nobody else can lease it then, and if somebody can, jobs are joined and late answers refused.
+func (l *loop[T]) renew(ctx context.Context) {
+	for wait(ctx, l.lease/3) {
+		l.mu.Lock()
+		leases := make([]queue.Lease[T], 0, len(l.held))
+		for _, h := range l.held {
+			leases = append(leases, h.lease)
+		}
+		l.mu.Unlock()
+		if len(leases) == 0 {
+			continue
+		}
+		lost, err := l.queue.Renew(ctx, leases...)
+		if err != nil && ctx.Err() == nil {
+			l.log.WarnContext(ctx, "renewal failed", "loop", l.name, "err", err)
+		}
+		for _, lease := range lost {
+			l.drop(lease.Token, queue.ErrLeaseLost)
+		}
+	}
+}
+
+// safely handles one lease. A panic is a bug: it is told with its stack, once, here, and the item tried again.
+func (l *loop[T]) safely(intake, ctx context.Context, lease queue.Lease[T]) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic: %v", p)
+			l.log.ErrorContext(ctx, "panic, please report it", "loop", l.name, "item", lease.Item.ID, "err", err, "stack", string(debug.Stack()))
+		}
+	}()
+	return l.handle(intake, ctx, lease)
+}
+
+// finish says to the queue what became of an item. It does so also when work has just ended, within a bound.
+func (l *loop[T]) finish(ctx context.Context, lease queue.Lease[T], err error) {
+	lost := errors.Is(context.Cause(ctx), queue.ErrLeaseLost)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	defer l.drop(lease.Token, nil)
+	var told error
+	switch {
+	case lost:
+		l.log.WarnContext(ctx, "lease lost, somebody else has the item", "loop", l.name, "item", lease.Item.ID)
+		return
+	case err == nil && l.pause > 0:
+		told = l.queue.Return(end, lease, l.pause)
+	case err == nil:
+		if told = l.queue.Ack(end, lease); told == nil && l.done != nil {
+			l.done(end, lease.Item.Value)
+		}
+	case errors.Is(err, errHandBack), ctx.Err() != nil:
+		told = l.queue.Return(end, lease, 0)
+	default:
+		l.log.WarnContext(ctx, "item failed, to be tried again", "loop", l.name, "item", lease.Item.ID, "tries", lease.Tries, "err", err)
+		told = l.queue.Return(end, lease, l.backoff(lease.Tries))
+	}
+	if told != nil {
+		l.log.WarnContext(ctx, "item not settled, its lease will run out", "loop", l.name, "item", lease.Item.ID, "err", told)
+	}
+}
+
+// backoff doubles from 100 ms up to the lease time, which is what Return takes.
+func (l *loop[T]) backoff(tries int) time.Duration {
+	return min(100*time.Millisecond<<min(tries-1, 20), l.lease)
+}

@@ -1,0 +1,124 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/millrace-ci/millrace/agent/run"
+	"github.com/millrace-ci/millrace/agent/store"
+	"github.com/millrace-ci/millrace/queue"
+	"github.com/millrace-ci/millrace/triggers"
+	"github.com/millrace-ci/millrace/triggers/inbox"
+)
+
+const (
+	planSlots = 8         // deliveries that one process plans at once: it waits for git servers most of its time
+	planFor   = time.Hour // how long planning a delivery is tried before that is given up, to be replayed by hand
+)
+
+func (a *Agent) planning() *loop[string] {
+	return &loop[string]{
+		name: "planner", queue: a.cfg.Queues.Plan, worker: a.cfg.Name, slots: planSlots,
+		lease: a.cfg.LeaseTime, handle: a.plan, log: a.cfg.Log,
+	}
+}
+
+// plan makes runs of one delivery. Whatever kills it half-way, doing it again does the rest: run ids follow from the
+// event, the plan is written over, and the delivery stays unplanned until the end.
+func (a *Agent) plan(_, ctx context.Context, l queue.Lease[string]) error {
+	rec, err := a.cfg.Inbox.Get(ctx, l.Item.Value)
+	switch {
+	case errors.Is(err, inbox.ErrNotFound):
+		return nil
+	case err != nil:
+		return fmt.Errorf("get delivery: %w", err)
+	case rec.Planned != nil:
+		return nil
+	}
+	event, err := a.parse(rec.Delivery)
+	if err != nil {
+		return a.settle(ctx, rec.ID, parseOutcome(err), err.Error())
+	}
+	p, runs, err := a.decide(ctx, event)
+	if errors.Is(err, triggers.ErrPermanent) || err != nil && a.now().Sub(rec.At) > planFor {
+		return a.settle(ctx, rec.ID, "invalid", err.Error())
+	}
+	if err != nil {
+		a.cfg.Metrics.EventPlanned("failed")
+		return err
+	}
+	for _, r := range runs {
+		if err := a.create(ctx, r); err != nil {
+			return err
+		}
+	}
+	if err := a.cfg.Plans.SavePlan(ctx, p); err != nil {
+		return fmt.Errorf("save plan: %w", err)
+	}
+	return a.settle(ctx, rec.ID, "planned", "")
+}
+
+// parse turns a delivery into an event, and refuses a repository that no configured forge names.
+func (a *Agent) parse(d triggers.Delivery) (triggers.Event, error) {
+	forge, ok := a.cfg.Forges[d.Forge]
+	if !ok {
+		return triggers.Event{}, fmt.Errorf("forge %q is not configured any more: %w", d.Forge, triggers.ErrIgnored)
+	}
+	e, err := forge.Source.Parse(d)
+	if err != nil {
+		return triggers.Event{}, err
+	}
+	if !among(e.Repo.Name, forge.Repositories) {
+		return triggers.Event{}, fmt.Errorf("repository %s is not among those that forge %s is configured for: %w", e.Repo.Name, d.Forge, triggers.ErrIgnored)
+	}
+	if e.Time.IsZero() {
+		e.Time = d.At
+	}
+	return e, nil
+}
+
+// among tells whether a repository is one of those that globs name; no globs name all.
+func among(repo string, globs []string) bool {
+	return len(globs) == 0 || slices.ContainsFunc(globs, func(g string) bool {
+		ok, err := doublestar.Match(g, repo)
+		return err == nil && ok
+	})
+}
+
+// parseOutcome is what the metrics call an error of parse.
+func parseOutcome(err error) string {
+	if errors.Is(err, triggers.ErrIgnored) {
+		return "ignored"
+	}
+	return "invalid"
+}
+
+// create saves one new run and carries out its effects. A run that exists was planned before: then it may have moved
+// on, and what it still wants is the reaper's business.
+func (a *Agent) create(ctx context.Context, plan *run.Snapshot) error {
+	r, effects := run.New(plan)
+	err := a.cfg.Runs.Create(ctx, r)
+	if errors.Is(err, store.ErrExists) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("create run: %w", err)
+	}
+	a.cfg.Log.InfoContext(ctx, "run created", "run", plan.ID, "pipeline", plan.Pipeline, "repo", plan.Event.Repo.Name, "state", r.State)
+	a.performed(ctx, r, effects)
+	return nil
+}
+
+func (a *Agent) settle(ctx context.Context, id, outcome, reason string) error {
+	if err := a.cfg.Inbox.Settle(ctx, id, inbox.Outcome{At: a.now(), Ignored: outcome == "ignored", Error: reason}); err != nil {
+		return fmt.Errorf("settle delivery: %w", err)
+	}
+	a.cfg.Metrics.EventPlanned(outcome)
+	a.cfg.Log.InfoContext(ctx, "delivery planned", "delivery", id, "outcome", outcome, "reason", reason)
+	return nil
+}

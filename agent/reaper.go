@@ -1,0 +1,109 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/millrace-ci/millrace/agent/run"
+	"github.com/millrace-ci/millrace/queue"
+)
+
+// reapItem is the one item in the reaping line. Every planning agent keeps putting it there, one holds it, and when that
+// one dies its lease runs out: no second kind of lock is needed.
+const reapItem = "reap"
+
+// batch is how much the reaper reads at a time.
+const batch = 500
+
+func (a *Agent) reaping() *loop[string] {
+	return &loop[string]{
+		name: "reaper", queue: a.cfg.Queues.Reap, worker: a.cfg.Name, slots: 1,
+		lease: a.cfg.LeaseTime, pause: a.cfg.LeaseTime, handle: a.reap, log: a.cfg.Log,
+	}
+}
+
+// keepReaping keeps the item in line, so that there is a reaper even after Redis lost what it held.
+func (a *Agent) keepReaping(intake context.Context) error {
+	for {
+		err := a.cfg.Queues.Reap.Push(intake, queue.Item[string]{ID: reapItem, Value: reapItem})
+		if err != nil && intake.Err() == nil {
+			a.cfg.Log.WarnContext(intake, "reaper not put in line", "err", err)
+		}
+		if !wait(intake, a.cfg.LeaseTime) {
+			return nil
+		}
+	}
+}
+
+// reap heals: whatever a crash left undone is in the list of unplanned deliveries or outstanding in a live run.
+func (a *Agent) reap(_, ctx context.Context, _ queue.Lease[string]) error {
+	if err := a.reapDeliveries(ctx); err != nil {
+		return fmt.Errorf("reap deliveries: %w", err)
+	}
+	if err := a.reapRuns(ctx); err != nil {
+		return fmt.Errorf("reap runs: %w", err)
+	}
+	if _, err := a.cfg.Inbox.Trim(ctx, a.cfg.Now().Add(-a.cfg.KeepFor), a.cfg.KeepBytes); err != nil {
+		return fmt.Errorf("trim deliveries: %w", err)
+	}
+	return nil
+}
+
+// reapDeliveries puts the oldest unplanned deliveries in line again; the line itself refuses those that are in it.
+func (a *Agent) reapDeliveries(ctx context.Context) error {
+	ids, err := a.cfg.Inbox.Unplanned(ctx, batch)
+	if err != nil {
+		return err
+	}
+	a.cfg.Metrics.Unplanned(len(ids))
+	if len(ids) == 0 {
+		return nil
+	}
+	return a.PushDeliveries(ctx, ids...)
+}
+
+// PushDeliveries puts kept deliveries in line to be planned, in one round trip.
+func (a *Agent) PushDeliveries(ctx context.Context, ids ...string) error {
+	items := make([]queue.Item[string], len(ids))
+	for i, id := range ids {
+		items[i] = queue.Item[string]{ID: id, Value: id}
+	}
+	return a.cfg.Queues.Plan.Push(ctx, items...)
+}
+
+func (a *Agent) reapRuns(ctx context.Context) error {
+	live := 0
+	for cursor, more := "", true; more; more = cursor != "" {
+		ids, next, err := a.cfg.Runs.Live(ctx, cursor, batch)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			if err := a.reapRun(ctx, id); err != nil {
+				return fmt.Errorf("run %s: %w", id, err)
+			}
+		}
+		cursor, live = next, live+len(ids)
+	}
+	a.cfg.Metrics.LiveRuns(live)
+	return nil
+}
+
+// reapRun is the sentence that heals: for every live run, carry out what is outstanding.
+func (a *Agent) reapRun(ctx context.Context, id string) error {
+	r, err := a.cfg.Runs.Load(ctx, id)
+	if err != nil {
+		return err
+	}
+	if d := r.Deadline(); !d.IsZero() && a.cfg.Now().After(d) && r.Ending == nil {
+		if r, err = a.apply(ctx, r, run.Expired{At: a.now()}); err != nil {
+			return err
+		}
+	}
+	a.perform(ctx, r, r.Outstanding())
+	return nil
+}
+
+// now is the time that facts carry: UTC and milliseconds, which is what is stored and shown.
+func (a *Agent) now() time.Time { return a.cfg.Now().UTC().Truncate(time.Millisecond) }

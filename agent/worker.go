@@ -1,0 +1,186 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/millrace-ci/millrace/agent/logs"
+	"github.com/millrace-ci/millrace/agent/run"
+	"github.com/millrace-ci/millrace/agent/store"
+	"github.com/millrace-ci/millrace/queue"
+	"github.com/millrace-ci/millrace/runners"
+)
+
+// worker brings attempts to one runner. It holds the attempt's lease while the job runs; if it dies, the next holder
+// joins the job.
+type worker struct {
+	*Agent
+	runner runners.Runner
+}
+
+// working makes the loop of one runner's workers.
+func (a *Agent) working(name string, r Runner) *loop[Attempt] {
+	w := &worker{Agent: a, runner: r.Runner}
+	return &loop[Attempt]{
+		name: "worker " + name, queue: a.cfg.Queues.Work(r.Line), worker: a.cfg.Name, slots: r.Capacity,
+		lease: a.cfg.LeaseTime, handle: w.work, log: a.cfg.Log,
+	}
+}
+
+// work does what the attempt's state asks for: starts its job, joins it, or ends it. The order of saving and doing is
+// what makes at most one live job of an attempt: Started is saved before the job is made, its uid after, and Ended
+// before the item is acknowledged.
+func (w *worker) work(intake, ctx context.Context, l queue.Lease[Attempt]) error {
+	w.cfg.Metrics.AttemptHeld(1)
+	defer w.cfg.Metrics.AttemptHeld(-1)
+	at := l.Item.Value
+	r, err := w.cfg.Runs.Load(ctx, at.Run)
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("load run: %w", err)
+	}
+	t, _, ok := r.Task(at.Task)
+	if !ok || t.State.Final() || t.Attempt != at.Attempt {
+		return nil
+	}
+	first := t.State == run.Queued
+	r, err = w.apply(ctx, r, run.Started{Task: at.Task, Attempt: at.Attempt, Worker: w.cfg.Name, At: w.now()})
+	if errors.Is(err, run.ErrStale) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("save start: %w", err)
+	}
+	if t, _, _ = r.Task(at.Task); first {
+		w.cfg.Metrics.AttemptStarted(t.StartedAt.Sub(t.QueuedAt))
+	}
+	w.cfg.Log.InfoContext(ctx, "attempt started", "run", at.Run, "task", at.Task, "attempt", at.Attempt, "joined", !first)
+	if t.State == run.Canceling {
+		return w.stop(ctx, r, at)
+	}
+	return w.do(intake, ctx, r, at)
+}
+
+// stop ends the job of an attempt that is being canceled.
+func (w *worker) stop(ctx context.Context, r run.Run, at Attempt) error {
+	if err := w.runner.Stop(ctx, at.job()); err != nil {
+		return fmt.Errorf("stop job: %w", err)
+	}
+	_, err := w.apply(ctx, r, run.Gone{Task: at.Task, Attempt: at.Attempt, At: w.now()})
+	if err != nil && !errors.Is(err, run.ErrStale) {
+		return fmt.Errorf("save that the job is gone: %w", err)
+	}
+	return nil
+}
+
+// do makes sure that the attempt has a job, waits for its end and saves it.
+func (w *worker) do(intake, ctx context.Context, r run.Run, at Attempt) error {
+	r, res, err := w.start(ctx, r, at)
+	if err != nil {
+		return err
+	}
+	if res == nil {
+		got, err := w.await(intake, ctx, r, at)
+		if err != nil {
+			return err
+		}
+		res = &got
+	}
+	if err := w.cfg.Logs.End(ctx, at.log()); err != nil {
+		return fmt.Errorf("end log: %w", err)
+	}
+	r, err = w.apply(ctx, r, run.Ended{Task: at.Task, Attempt: at.Attempt, Result: *res, At: w.now()})
+	if errors.Is(err, run.ErrStale) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("save end: %w", err)
+	}
+	t, _, _ := r.Task(at.Task)
+	w.cfg.Metrics.AttemptEnded(string(res.Class), t.EndedAt.Sub(t.StartedAt))
+	w.cfg.Log.InfoContext(ctx, "attempt ended", "run", at.Run, "task", at.Task, "attempt", at.Attempt, "class", res.Class, "state", t.State)
+	return nil
+}
+
+// start makes the attempt's job unless it is known to exist. It returns a result at once when there is no job to be.
+func (w *worker) start(ctx context.Context, r run.Run, at Attempt) (run.Run, *runners.Result, error) {
+	t, _, _ := r.Task(at.Task)
+	if t.UID != "" {
+		return r, nil, nil
+	}
+	job, err := w.job(r, at)
+	if err != nil {
+		return r, w.refused(err), nil
+	}
+	uid, err := w.runner.Start(ctx, job)
+	switch {
+	case errors.Is(err, runners.ErrRefused):
+		return r, w.refused(err), nil
+	case errors.Is(err, runners.ErrStopped):
+		return r, &runners.Result{Class: runners.Canceled, ExitCode: -1, Reason: err.Error(), EndedAt: w.now()}, nil
+	case err != nil:
+		return r, nil, fmt.Errorf("start job: %w", err)
+	}
+	r, err = w.apply(ctx, r, run.Created{Task: at.Task, Attempt: at.Attempt, UID: uid, At: w.now()})
+	if err != nil {
+		return r, nil, fmt.Errorf("save uid: %w", err)
+	}
+	w.cfg.Log.InfoContext(ctx, "job created", "run", at.Run, "task", at.Task, "attempt", at.Attempt, "job", job.ID, "uid", uid)
+	return r, nil, nil
+}
+
+func (w *worker) refused(err error) *runners.Result {
+	return &runners.Result{Class: runners.Refused, ExitCode: -1, Reason: err.Error(), EndedAt: w.now()}
+}
+
+// await waits for the job's end, copies its log, and stops it when the run is canceled meanwhile. When intake ends it
+// only stops watching: whoever leases the attempt next joins the job.
+func (w *worker) await(intake, ctx context.Context, r run.Run, at Attempt) (runners.Result, error) {
+	watching, stop := context.WithCancel(ctx)
+	defer context.AfterFunc(intake, stop)()
+	var canceler sync.WaitGroup
+	canceler.Go(func() { w.stopWhenCanceled(watching, at) })
+	t, _, _ := r.Task(at.Task)
+	res, err := w.runner.Wait(watching, at.job(), t.UID, &logWriter{ctx: watching, logs: w.cfg.Logs, key: at.log()})
+	stop()
+	canceler.Wait()
+	switch {
+	case err != nil && intake.Err() != nil:
+		return res, errHandBack
+	case err != nil:
+		return res, fmt.Errorf("wait for job: %w", err)
+	}
+	return res, nil
+}
+
+// stopWhenCanceled stops the job once the run is to end early, and returns then or when ctx ends.
+func (w *worker) stopWhenCanceled(ctx context.Context, at Attempt) {
+	changed, end := w.watcher.watch(at.Run)
+	defer end()
+	for {
+		r, err := w.cfg.Runs.Load(ctx, at.Run)
+		if err == nil && r.Ending != nil {
+			if err = w.runner.Stop(ctx, at.job()); err == nil {
+				return
+			}
+		}
+		if err != nil && ctx.Err() == nil {
+			w.cfg.Log.WarnContext(ctx, "job not stopped, to be tried again", "run", at.Run, "task", at.Task, "err", err)
+			wait(ctx, time.Second)
+			continue
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (at Attempt) job() string   { return runners.JobID(at.Run, at.Attempt, at.Task) }
+func (at Attempt) log() logs.Key { return logs.Key{Run: at.Run, Task: at.Task, Attempt: at.Attempt} }
