@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // startLimit is how long a server may take until it accepts connections: ~10 ms as a rule, more under load.
@@ -52,17 +53,23 @@ func Start(t testing.TB, args ...string) *Server {
 // Client returns a new client of the server, closed when the test ends.
 func (s *Server) Client() *redis.Client {
 	s.t.Helper()
-	opt, err := redis.ParseURL(s.URL())
-	if err != nil {
-		s.t.Fatalf("redistest: %v", err)
-	}
-	c := redis.NewClient(opt)
+	c := redis.NewClient(s.Options())
 	s.t.Cleanup(func() {
 		if err := c.Close(); err != nil && !errors.Is(err, redis.ErrClosed) {
 			s.t.Errorf("redistest: close client: %v", err)
 		}
 	})
 	return c
+}
+
+// Options returns what a client of the server needs, for tests that want a client of their own kind.
+func (s *Server) Options() *redis.Options {
+	return &redis.Options{
+		Network: "unix",
+		Addr:    s.Addr,
+		// Only Redis Enterprise has these notifications; go-redis leaks a goroutine per client that asks for them.
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	}
 }
 
 // URL returns the server's address as redis.ParseURL takes it: unix:///path.

@@ -53,6 +53,15 @@ func TestServersAreApart(t *testing.T) {
 	}
 }
 
+func TestURL(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	opt, err := redis.ParseURL(s.URL())
+	if err != nil || opt.Network != "unix" || opt.Addr != s.Addr {
+		t.Errorf("parse %s: got %+v, %v, want the socket %s", s.URL(), opt, err, s.Addr)
+	}
+}
+
 func TestServerListensOnNoPort(t *testing.T) {
 	t.Parallel()
 	got, err := redistest.Start(t).Client().ConfigGet(t.Context(), "port").Result()

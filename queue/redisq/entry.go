@@ -1,0 +1,76 @@
+package redisq
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/millrace-ci/millrace/queue"
+)
+
+// entryVersion is the version of the fields that push.lua writes.
+const entryVersion = "1"
+
+// entry is what the server handed out.
+type entry struct {
+	id         string // in the stream
+	deliveries int64  // of this entry, this one included
+	expired    bool   // it was taken over from a holder whose lease ran out
+	fields     map[string]any
+}
+
+// readEntry reads one element of lease.lua's answer.
+func readEntry(answer any) (entry, error) {
+	parts, ok := answer.([]any)
+	if !ok || len(parts) != 4 {
+		return entry{}, fmt.Errorf("script answered %v, want four parts an entry", answer)
+	}
+	id, ok1 := parts[0].(string)
+	deliveries, ok2 := parts[1].(int64)
+	expired, ok3 := parts[2].(int64)
+	flat, ok4 := parts[3].([]any)
+	if !ok1 || !ok2 || !ok3 || !ok4 {
+		return entry{}, fmt.Errorf("script answered %v, want an id, two numbers and fields", answer)
+	}
+	fields := make(map[string]any, len(flat)/2)
+	for i := 0; i+1 < len(flat); i += 2 {
+		name, _ := flat[i].(string)
+		fields[name] = flat[i+1]
+	}
+	return entry{id, deliveries, expired == 1, fields}, nil
+}
+
+func (e entry) field(name string) string {
+	value, _ := e.fields[name].(string)
+	return value
+}
+
+func (e entry) token() string { return e.id + "/" + strconv.FormatInt(e.deliveries, 10) }
+
+// lease makes an entry a lease of worker. On an error it has only what is needed to acknowledge the entry.
+func lease[T any](e entry, worker string) (queue.Lease[T], error) {
+	l := queue.Lease[T]{Worker: worker, Token: e.token()}
+	l.Item.ID = e.field("id")
+	if v := e.field("v"); v != entryVersion {
+		return l, fmt.Errorf("entry has version %q, want %s", v, entryVersion)
+	}
+	if l.Item.ID == "" {
+		return l, errors.New("entry has no id")
+	}
+	pushed, err := strconv.ParseInt(e.field("pushed"), 10, 64)
+	if err != nil {
+		return l, fmt.Errorf("push time: %w", err)
+	}
+	earlier, err := strconv.Atoi(e.field("tries"))
+	if err != nil {
+		return l, fmt.Errorf("tries: %w", err)
+	}
+	if err := json.Unmarshal([]byte(e.field("value")), &l.Item.Value); err != nil {
+		return l, fmt.Errorf("value: %w", err)
+	}
+	l.Pushed = time.UnixMilli(pushed)
+	l.Tries = earlier + int(e.deliveries)
+	return l, nil
+}

@@ -1,0 +1,202 @@
+package redisq_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/redis/go-redis/v9"
+	"go.uber.org/goleak"
+
+	"github.com/millrace-ci/millrace/internal/redistest"
+	"github.com/millrace-ci/millrace/metrics"
+	"github.com/millrace-ci/millrace/queue"
+	"github.com/millrace-ci/millrace/queue/queuetest"
+	"github.com/millrace-ci/millrace/queue/redisq"
+)
+
+const (
+	stream = "{millrace}:queue:work"
+	ids    = "{millrace}:queue:work:ids"
+	group  = "workers"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func TestLaws(t *testing.T) {
+	t.Parallel()
+	queuetest.Run(t, func(t *testing.T, leaseTime time.Duration) queue.Queue[string] {
+		return open(t, redistest.Start(t).Client(), leaseTime)
+	})
+}
+
+func TestNewRefuses(t *testing.T) {
+	t.Parallel()
+	for name, cfg := range map[string]redisq.Config{
+		"no name":               {Kind: "work"},
+		"a name of another key": {Name: "work:ids", Kind: "work"},
+		"a name with a tag":     {Name: "{other}", Kind: "work"},
+		"no kind":               {Name: "work"},
+		"a lease of no time":    {Name: "work", Kind: "work", LeaseTime: time.Microsecond},
+		"a lease back in time":  {Name: "work", Kind: "work", LeaseTime: -time.Second},
+	} {
+		if _, err := redisq.New[string]((*redis.Client)(nil), cfg); err == nil {
+			t.Errorf("%s: got no error", name)
+		}
+	}
+	if _, err := redisq.New[string](nil, redisq.Config{Name: "work", Kind: "work"}); err == nil {
+		t.Error("no client: got no error")
+	}
+}
+
+func TestLeaseRefusesWorkerNames(t *testing.T) {
+	t.Parallel()
+	q := open(t, redistest.Start(t).Client(), time.Minute)
+	for _, worker := range []string{"", "(free)"} {
+		if _, err := q.Lease(t.Context(), worker, 1); err == nil {
+			t.Errorf("worker %q: got no error", worker)
+		}
+	}
+}
+
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	reg := prometheus.NewRegistry()
+	q, err := redisq.New[string](redistest.Start(t).Client(), redisq.Config{
+		Name: "work", Kind: "work", LeaseTime: 50 * time.Millisecond, Metrics: metrics.NewQueue(reg, "work"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	push(t, q, "a")
+	first := one(t, q, "dead", "a")
+	second := one(t, q, "heir", "a")
+	if err := q.Ack(t.Context(), first); !errors.Is(err, queue.ErrLeaseLost) {
+		t.Errorf("ack: got %v, want %v", err, queue.ErrLeaseLost)
+	}
+	if err := q.Return(t.Context(), second, time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	one(t, q, "heir", "a") // returned, so not reclaimed
+	want := `
+# HELP millrace_queue_leased_total Items leased, by queue.
+# TYPE millrace_queue_leased_total counter
+millrace_queue_leased_total{queue="work"} 3
+# HELP millrace_queue_leases_lost_total Leases found lost by their holder, by queue.
+# TYPE millrace_queue_leases_lost_total counter
+millrace_queue_leases_lost_total{queue="work"} 1
+# HELP millrace_queue_reclaimed_total Items leased again because their lease ran out, by queue.
+# TYPE millrace_queue_reclaimed_total counter
+millrace_queue_reclaimed_total{queue="work"} 1
+`
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(want),
+		"millrace_queue_leased_total", "millrace_queue_leases_lost_total", "millrace_queue_reclaimed_total"); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestUnreadableEntryDoesNotJamTheLine puts what no release of ours would write between two good items.
+func TestUnreadableEntryDoesNotJamTheLine(t *testing.T) {
+	t.Parallel()
+	good := map[string]any{"v": "1", "id": "bad", "value": `"x"`, "pushed": "1", "tries": "0"}
+	for field, value := range map[string]any{"v": "2", "id": "", "value": "{", "pushed": "now", "tries": "many"} {
+		t.Run(field, func(t *testing.T) {
+			t.Parallel()
+			rdb := redistest.Start(t).Client()
+			var log strings.Builder
+			q, err := redisq.New[string](rdb, redisq.Config{Name: "work", Kind: "work", Log: slog.New(slog.NewTextHandler(&log, nil))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			entry := map[string]any{}
+			for f, v := range good {
+				entry[f] = v
+			}
+			entry[field] = value
+			push(t, q, "a")
+			sid := rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: stream, Values: entry}).Val()
+			rdb.HSet(t.Context(), ids, entry["id"], sid)
+			push(t, q, "b")
+			if diff := cmp.Diff([]string{"a", "b"}, leased(t, q, "w", 3)); diff != "" {
+				t.Errorf("leased (-want +got):\n%s", diff)
+			}
+			length(t, q, queue.Length{Leased: 2})
+			if rdb.HExists(t.Context(), ids, entry["id"].(string)).Val() {
+				t.Error("the dropped item's id is still in line")
+			}
+			if got := log.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, sid) {
+				t.Errorf("log: got %q, want an error that names %s", got, sid)
+			}
+		})
+	}
+}
+
+func open(t testing.TB, rdb redis.UniversalClient, leaseTime time.Duration) *redisq.Queue[string] {
+	t.Helper()
+	q, err := redisq.New[string](rdb, redisq.Config{Name: "work", Kind: "work", LeaseTime: leaseTime})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+func push(t testing.TB, q queue.Queue[string], ids ...string) {
+	t.Helper()
+	items := make([]queue.Item[string], 0, len(ids))
+	for _, id := range ids {
+		items = append(items, queue.Item[string]{ID: id, Value: id})
+	}
+	if err := q.Push(t.Context(), items...); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func lease(t testing.TB, q queue.Queue[string], worker string, limit int) []queue.Lease[string] {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	leases, err := q.Lease(ctx, worker, limit)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return leases
+}
+
+func leased(t testing.TB, q queue.Queue[string], worker string, limit int) (got []string) {
+	t.Helper()
+	for _, l := range lease(t, q, worker, limit) {
+		got = append(got, l.Item.ID)
+	}
+	return got
+}
+
+func one(t testing.TB, q queue.Queue[string], worker, id string) queue.Lease[string] {
+	t.Helper()
+	got := lease(t, q, worker, 1)[0]
+	if got.Item.ID != id {
+		t.Fatalf("leased: got %s, want %s", got.Item.ID, id)
+	}
+	return got
+}
+
+func length(t testing.TB, q queue.Queue[string], want queue.Length) {
+	t.Helper()
+	if got, err := q.Len(t.Context()); err != nil || got != want {
+		t.Errorf("length: got %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func numbered(n int) []string {
+	got := make([]string, n)
+	for i := range got {
+		got[i] = fmt.Sprintf("item-%06d", i)
+	}
+	return got
+}

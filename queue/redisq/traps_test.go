@@ -1,0 +1,322 @@
+package redisq_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/redis/go-redis/v9"
+
+	"github.com/millrace-ci/millrace/internal/redistest"
+	"github.com/millrace-ci/millrace/queue"
+)
+
+// Each test here is named after a way in which Redis Streams have lost somebody's work.
+
+func TestLongLineIsNotTrimmed(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	q := open(t, rdb, time.Minute)
+	const n = 20_000
+	push(t, q, numbered(n)...)
+	leased(t, q, "w", n/2)
+	length(t, q, queue.Length{Ready: n / 2, Leased: n / 2})
+	if got := rdb.HLen(t.Context(), ids).Val(); got != n {
+		t.Errorf("ids in line: got %d, want %d", got, n)
+	}
+}
+
+func TestLineLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	q := open(t, rdb, time.Minute)
+	push(t, q, numbered(10)...)
+	for _, l := range lease(t, q, "w", 10) {
+		if err := q.Ack(t.Context(), l); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if entries, held := rdb.XLen(t.Context(), stream).Val(), rdb.HLen(t.Context(), ids).Val(); entries != 0 || held != 0 {
+		t.Errorf("left behind: got %d entries, %d ids, want none", entries, held)
+	}
+}
+
+func TestSweepKeepsConsumersThatHoldItems(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	q := open(t, rdb, time.Minute)
+	push(t, q, "a", "b")
+	one(t, q, "holds", "a")
+	b := one(t, q, "gone", "b")
+	if err := q.Ack(t.Context(), b); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Sweep(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"gone", "holds"}, consumers(t, rdb)); diff != "" {
+		t.Errorf("consumers seen within the hour (-want +got):\n%s", diff)
+	}
+	if err := q.Sweep(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"holds"}, consumers(t, rdb)); diff != "" {
+		t.Errorf("consumers (-want +got):\n%s", diff)
+	}
+	length(t, q, queue.Length{Leased: 1})
+}
+
+// TestFirstLeaseSweeps lets a consumer be idle for more than an hour by the server's own record of it.
+func TestFirstLeaseSweeps(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	push(t, open(t, rdb, time.Minute), "a")
+	seen := rdb.Do(t.Context(), "XGROUP", "CREATE", stream, group, "0").Err()
+	created := rdb.XGroupCreateConsumer(t.Context(), stream, group, "old").Err()
+	if err := errors.Join(seen, created); err != nil {
+		t.Fatal(err)
+	}
+	q := open(t, rdb, time.Minute)
+	one(t, q, "new", "a")
+	if diff := cmp.Diff([]string{"new", "old"}, consumers(t, rdb)); diff != "" {
+		t.Errorf("consumers (-want +got):\n%s", diff)
+	}
+	if got := stats(t, rdb)["xinfo|consumers"]; got != 2 { // One is this test's.
+		t.Errorf("looks at the consumers: got %d, want 2", got)
+	}
+}
+
+func TestLineGoesOnAfterFlush(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	q := open(t, rdb, time.Minute)
+	push(t, q, "a")
+	held := one(t, q, "w", "a")
+	if err := rdb.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	length(t, q, queue.Length{})
+	if lost, err := q.Renew(t.Context(), held); err != nil || len(lost) != 1 {
+		t.Errorf("renew: got lost %v, %v, want it lost", lost, err)
+	}
+	if err := q.Ack(t.Context(), held); !errors.Is(err, queue.ErrLeaseLost) {
+		t.Errorf("ack: got %v, want %v", err, queue.ErrLeaseLost)
+	}
+	push(t, q, "a", "b")
+	if diff := cmp.Diff([]string{"a", "b"}, leased(t, q, "w", 3)); diff != "" {
+		t.Errorf("leased (-want +got):\n%s", diff)
+	}
+}
+
+func TestFlushUnderAWaitingLease(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	q := open(t, rdb, time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	done := make(chan []queue.Lease[string], 1)
+	go func() {
+		leases, err := q.Lease(ctx, "w", 1)
+		if err != nil {
+			t.Errorf("lease: %v", err)
+		}
+		done <- leases
+	}()
+	blocked(t, rdb)
+	if err := rdb.FlushAll(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	push(t, q, "a")
+	if leases := <-done; len(leases) != 1 || leases[0].Item.ID != "a" {
+		t.Errorf("leased: got %v, want a", leases)
+	}
+}
+
+// TestLostGroupReplaysNothing shows that what was acknowledged stays so, and that what was leased is in line again.
+func TestLostGroupReplaysNothing(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	q := open(t, rdb, time.Minute)
+	push(t, q, "done", "held", "new")
+	if err := q.Ack(t.Context(), one(t, q, "w", "done")); err != nil {
+		t.Fatal(err)
+	}
+	held := one(t, q, "w", "held")
+	if err := rdb.XGroupDestroy(t.Context(), stream, group).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Return(t.Context(), held, 0); !errors.Is(err, queue.ErrLeaseLost) {
+		t.Errorf("return: got %v, want %v", err, queue.ErrLeaseLost)
+	}
+	length(t, q, queue.Length{Ready: 2})
+	if diff := cmp.Diff([]string{"held", "new"}, leased(t, q, "w2", 3)); diff != "" {
+		t.Errorf("leased (-want +got):\n%s", diff)
+	}
+}
+
+// TestDeletedEntries deletes entries behind the queue's back: one in the pending list, one in nobody's hands.
+func TestDeletedEntries(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	q := open(t, rdb, 50*time.Millisecond)
+	push(t, q, "a", "b", "c")
+	a := one(t, q, "w", "a")
+	for _, id := range []string{"a", "b"} {
+		sid := rdb.HGet(t.Context(), ids, id).Val()
+		if err := rdb.XDel(t.Context(), stream, sid).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if lost, err := q.Renew(t.Context(), a); err != nil || len(lost) != 1 {
+		t.Errorf("renew: got lost %v, %v, want it lost", lost, err)
+	}
+	one(t, q, "w2", "c")
+	one(t, q, "w2", "c") // its lease runs out, and the deleted ones do not stand in its way
+	push(t, q, "a", "b")
+	if diff := cmp.Diff([]string{"a", "b"}, leased(t, q, "w2", 2)); diff != "" {
+		t.Errorf("pushed again, leased (-want +got):\n%s", diff)
+	}
+	if got := rdb.XPending(t.Context(), stream, group).Val().Count; got != 3 {
+		t.Errorf("pending: got %d, want 3", got)
+	}
+}
+
+// TestReturnOfADeletedEntry must not put an empty one in line.
+func TestReturnOfADeletedEntry(t *testing.T) {
+	t.Parallel()
+	for _, after := range []time.Duration{0, time.Second} {
+		rdb := redistest.Start(t).Client()
+		q := open(t, rdb, time.Minute)
+		push(t, q, "a")
+		a := one(t, q, "w", "a")
+		if err := rdb.XTrimMaxLen(t.Context(), stream, 0).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Return(t.Context(), a, after); !errors.Is(err, queue.ErrLeaseLost) {
+			t.Errorf("return after %v: got %v, want %v", after, err, queue.ErrLeaseLost)
+		}
+		length(t, q, queue.Length{})
+	}
+}
+
+// TestExpiredBehindManyHeld shows that one expired lease is found behind thousands that are kept: XAUTOCLAIM looks at
+// ten entries for each that it may claim.
+func TestExpiredBehindManyHeld(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	const leaseTime = 2 * time.Second
+	q := open(t, rdb, leaseTime)
+	push(t, q, numbered(2000)...)
+	push(t, q, "last")
+	held := lease(t, q, "alive", 2000)
+	one(t, q, "dead", "last")
+	ctx, cancel := context.WithCancel(t.Context())
+	renewed := make(chan struct{})
+	go func() {
+		defer close(renewed)
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(leaseTime / 5):
+				if lost, err := q.Renew(t.Context(), held...); err != nil || len(lost) > 0 {
+					t.Errorf("renew: got %d lost, %v", len(lost), err)
+				}
+			}
+		}
+	}()
+	one(t, q, "heir", "last")
+	cancel()
+	<-renewed
+}
+
+func TestServerRestartKeepsLineAndLeases(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	q := open(t, server.Client(), 2*time.Second)
+	push(t, q, "held", "left", "new")
+	held := one(t, q, "w", "held")
+	one(t, q, "dead", "left")
+	server.Restart()
+	if lost, err := q.Renew(t.Context(), held); err != nil || len(lost) > 0 {
+		t.Errorf("renew: got lost %v, %v, want none", lost, err)
+	}
+	if err := q.Ack(t.Context(), held); err != nil {
+		t.Errorf("ack: %v", err)
+	}
+	one(t, q, "w", "new")
+	if again := one(t, q, "heir", "left"); again.Tries != 2 {
+		t.Errorf("tries: got %d, want 2", again.Tries)
+	}
+}
+
+// TestFullServerLosesNothing returns an item to a server that takes no more data.
+func TestFullServerLosesNothing(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	q := open(t, rdb, time.Minute)
+	push(t, q, "a")
+	a := one(t, q, "w", "a")
+	if err := rdb.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Return(t.Context(), a, 0); err == nil {
+		t.Error("return: got no error from a full server")
+	}
+	if err := q.Push(t.Context(), queue.Item[string]{ID: "b"}); err == nil {
+		t.Error("push: got no error from a full server")
+	}
+	if err := rdb.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
+		t.Fatal(err)
+	}
+	length(t, q, queue.Length{Leased: 1})
+	if err := q.Return(t.Context(), a, 0); err != nil {
+		t.Errorf("return: %v", err)
+	}
+	push(t, q, "b")
+	if diff := cmp.Diff([]string{"a", "b"}, leased(t, q, "w", 3)); diff != "" {
+		t.Errorf("leased (-want +got):\n%s", diff)
+	}
+}
+
+// TestDeadlineCutsNoAnswer uses a client that stops reading at its context's deadline.
+func TestDeadlineCutsNoAnswer(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	opt := server.Options()
+	opt.ContextTimeoutEnabled = true
+	rdb := redis.NewClient(opt)
+	t.Cleanup(func() { rdb.Close() })
+	q := open(t, rdb, time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	// The server stands still over the deadline with the script in its hands, and answers then.
+	if err := server.Client().Do(t.Context(), "CLIENT", "PAUSE", "300", "ALL").Err(); err != nil {
+		t.Fatal(err)
+	}
+	pushed := make(chan error, 1)
+	go func() { pushed <- open(t, server.Client(), time.Minute).Push(t.Context(), queue.Item[string]{ID: "a"}) }()
+	if leases, err := q.Lease(ctx, "w", 1); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("lease: got %v, %v, want %v", leases, err, context.DeadlineExceeded)
+	}
+	if err := <-pushed; err != nil {
+		t.Fatal(err)
+	}
+	length(t, q, queue.Length{Ready: 1})
+}
+
+func consumers(t *testing.T, rdb *redis.Client) (names []string) {
+	t.Helper()
+	infos, err := rdb.XInfoConsumers(t.Context(), stream, group).Result()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range infos {
+		names = append(names, c.Name)
+	}
+	slices.Sort(names)
+	return names
+}
