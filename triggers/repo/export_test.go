@@ -1,6 +1,11 @@
 package repo
 
-import "runtime"
+import (
+	"bytes"
+	"runtime"
+
+	"github.com/go-git/go-git/v5/plumbing"
+)
 
 // AwaitWaiting returns when n callers wait for one reading: nothing signals that somebody has begun to wait.
 func AwaitWaiting(r *Reader, url, commit string, n int) {
@@ -14,4 +19,50 @@ func AwaitWaiting(r *Reader, url, commit string, n int) {
 		}
 		runtime.Gosched()
 	}
+}
+
+// Object is one object of a pack as a test sees it.
+type Object struct {
+	Kind, Hash string
+	Data       []byte
+}
+
+// Unpack reads a pack and every object that can be made of it.
+func Unpack(data []byte, objects int, inflated int64, tempDir string) ([]Object, error) {
+	p, err := readPack(bytes.NewReader(data), limits{objects: objects, inflated: inflated}, tempDir)
+	if err != nil {
+		return nil, err
+	}
+	defer p.Close()
+	var all []Object
+	for _, kind := range []plumbing.ObjectType{plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject} {
+		if err := p.resolve(kind); err != nil {
+			return nil, err
+		}
+	}
+	for i, e := range p.entries {
+		if e.kind == plumbing.InvalidObject {
+			continue // A delta of nothing, or of something too large.
+		}
+		data, err := p.content(int32(i))
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, Object{e.kind.String(), e.hash.String(), data})
+	}
+	return all, nil
+}
+
+// Listing reads what a pipeline would be read from, as if the pack were a server's answer.
+func Listing(data []byte, commit, tempDir string) error {
+	p, err := readPack(bytes.NewReader(data), limits{objects: 1000, inflated: 1 << 20}, tempDir)
+	if err != nil {
+		return err
+	}
+	defer p.Close()
+	l, err := newListing(p, plumbing.NewHash(commit), 100)
+	if err == nil {
+		_, err = l.fill(p, 1<<10)
+	}
+	return err
 }
