@@ -1,0 +1,155 @@
+package run
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/millrace-ci/millrace/agent/param"
+	"github.com/millrace-ci/millrace/agent/pipeline"
+	"github.com/millrace-ci/millrace/agent/template"
+	"github.com/millrace-ci/millrace/runners"
+)
+
+// settings gives a task's parameters their values, the nearest giver's, and checks them.
+func (k *compiler) settings(st pipeline.Stage, t pipeline.Task, tmpl template.Template) []param.Setting {
+	decls := k.decls(tmpl)
+	layers := []param.Layer{
+		param.Defaults("default of "+tmpl.Ref(), tmpl.Params),
+		{Origin: "pipeline " + k.pipeline.Name, Given: givens(k.pipeline)},
+		{Origin: "stage " + st.Name, Given: st.With},
+		{Origin: "task " + t.Name, Given: t.With},
+	}
+	k.take(decls, layers)
+	k.undeclared(decls, t, tmpl)
+	settings, problems := param.Resolve(decls, layers...)
+	for _, p := range problems {
+		if p.Pos == (param.Pos{}) {
+			p.Pos = t.Pos
+		}
+		k.fail(p.Pos, "%s (task %s, %s)", p.Message, t.Name, tmpl.Ref())
+	}
+	for _, s := range settings {
+		k.size += s.Value.Size()
+		k.check(s, where(s.Name, layers), t, tmpl)
+	}
+	return settings
+}
+
+// decls is what a task declares: its template's parameters and, where that is open, the pipeline's own as environment.
+func (k *compiler) decls(tmpl template.Template) []param.Decl {
+	decls := slices.Clone(tmpl.Params)
+	for _, p := range k.pipeline.Params {
+		i := slices.IndexFunc(decls, func(d param.Decl) bool { return d.Name == p.Name })
+		switch {
+		case i >= 0:
+			decls[i].Required = decls[i].Required || p.Required
+		case tmpl.Open && p.Value.List == nil && p.Value.Map == nil:
+			decls = append(decls, param.Decl{Name: p.Name, Type: param.Text, Use: param.UseEnv, Required: p.Required})
+		}
+	}
+	return decls
+}
+
+// take notes which of the given parameters this task takes.
+func (k *compiler) take(decls []param.Decl, layers []param.Layer) {
+	for _, d := range decls {
+		k.known[d.Name] = true
+		for _, l := range layers {
+			k.taken[l.Origin+" "+d.Name] = true
+		}
+	}
+}
+
+// undeclared reports what a task gives and its template does not take.
+func (k *compiler) undeclared(decls []param.Decl, t pipeline.Task, tmpl template.Template) {
+	var known []string
+	for _, d := range decls {
+		known = append(known, d.Name)
+	}
+	for _, g := range t.With {
+		if slices.Contains(known, g.Name) || isSystem(g.Name) {
+			continue
+		}
+		hint := meant(g.Name, known, "; it takes ")
+		if env := tmpl.Container.EnvFrom; len(env) > 0 {
+			hint += fmt.Sprintf(" (environment variables stand under `%s`)", env[0])
+		}
+		k.fail(g.Pos, "%s has no parameter `%s`%s", tmpl.Ref(), g.Name, hint)
+	}
+}
+
+// untaken reports what a pipeline or stage gives and none of its tasks takes.
+func (k *compiler) untaken(given []param.Given, giver string) {
+	known := slices.Collect(maps.Keys(k.known))
+	for _, g := range given {
+		if !k.blind && !k.taken[giver+" "+g.Name] {
+			k.fail(g.Pos, "no task of %s takes the parameter `%s`%s", giver, g.Name, param.DidYouMean(g.Name, known))
+		}
+	}
+}
+
+// names refuses to set what every task is given anyway.
+func (k *compiler) names(given []param.Given) {
+	for _, g := range given {
+		if isSystem(g.Name) {
+			k.fail(g.Pos, "`%s` is set for every task and cannot be given: choose another name", g.Name)
+		}
+	}
+}
+
+// check looks at one setting of a task: what it refers to, and the environment that it becomes.
+func (k *compiler) check(s param.Setting, pos param.Pos, t pipeline.Task, tmpl template.Template) {
+	for _, ref := range s.Value.Outputs() {
+		if !k.earlier[ref.Task] {
+			earlier := slices.Sorted(maps.Keys(k.earlier))
+			k.fail(pos, "task %s cannot take %s.%s: no task `%s` has ended when it starts%s",
+				t.Name, ref.Task, ref.Name, ref.Task, param.DidYouMean(ref.Task, earlier))
+		}
+	}
+	if s.Use == param.UseEnv {
+		k.env(s.Name, pos)
+	}
+	if slices.Contains(tmpl.Container.EnvFrom, s.Name) {
+		for _, name := range slices.Sorted(maps.Keys(s.Value.Map)) {
+			k.env(name, pos)
+		}
+	}
+}
+
+func (k *compiler) env(name string, pos param.Pos) {
+	if err := runners.CheckEnv(name); err != nil {
+		k.fail(pos, "%s", err)
+	} else if isSystem(name) {
+		k.fail(pos, "`%s` is set for every task and cannot be given: choose another name", name)
+	}
+}
+
+// meant is what to write instead of an unknown name: the nearest known one, else all of them.
+func meant(name string, known []string, all string) string {
+	if hint := param.DidYouMean(name, known); hint != "" {
+		return hint
+	}
+	return all + strings.Join(known, ", ")
+}
+
+// where finds the nearest place where a parameter is given.
+func where(name string, layers []param.Layer) (pos param.Pos) {
+	for _, l := range layers {
+		for _, g := range l.Given {
+			if g.Name == name && !g.Value.Empty() {
+				pos = g.Pos
+			}
+		}
+	}
+	return pos
+}
+
+func givens(p pipeline.Pipeline) []param.Given {
+	var all []param.Given
+	for _, given := range p.Params {
+		all = append(all, given.Given)
+	}
+	return all
+}

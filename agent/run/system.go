@@ -1,0 +1,113 @@
+package run
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/millrace-ci/millrace/agent/param"
+	"github.com/millrace-ci/millrace/agent/template"
+	"github.com/millrace-ci/millrace/triggers"
+)
+
+// Render makes what an attempt runs: the task's settings with the outputs of earlier tasks in their place, put into the
+// template, and the system parameters over its environment. url is the daemon's address for people. An error is for the
+// author: an output that is missing, or that is no value of the parameter it is for.
+func Render(r Run, t Task, url string) (template.Rendered, error) {
+	plan := r.plan(&t)
+	settings := make([]param.Setting, 0, len(plan.Settings))
+	for _, s := range plan.Settings {
+		filled, err := fill(r, plan.Template, s)
+		if err != nil {
+			return template.Rendered{}, err
+		}
+		settings = append(settings, filled)
+	}
+	out, err := template.Render(plan.Template, settings)
+	if err != nil {
+		return template.Rendered{}, err
+	}
+	for name, value := range System(r.Plan, t, url) {
+		out.Env[name] = value
+	}
+	return out, nil
+}
+
+// fill puts outputs in the place of references, and checks what came out like any other value.
+func fill(r Run, t template.Template, s param.Setting) (param.Setting, error) {
+	if len(s.Value.Outputs()) == 0 {
+		return s, nil
+	}
+	v, err := s.Value.Fill(func(task, name string) (string, bool) {
+		from, _, _ := r.Task(task)
+		value, ok := from.Outputs[name]
+		return value, ok
+	})
+	if err != nil {
+		return s, fmt.Errorf("parameter `%s`: %w", s.Name, err)
+	}
+	d := declaration(t.Params, s.Name)
+	if v.Empty() && d.Required {
+		return s, fmt.Errorf("parameter `%s` is required, and the output of an earlier task that it takes is empty", s.Name)
+	}
+	if s.Value, err = d.Check(v); err != nil {
+		return s, fmt.Errorf("%w, an output of an earlier task", err)
+	}
+	return s, nil
+}
+
+// declaration finds a declared parameter. Others are the pipeline's own, and are texts.
+func declaration(decls []param.Decl, name string) param.Decl {
+	for _, d := range decls {
+		if d.Name == name {
+			return d
+		}
+	}
+	return param.Decl{Name: name, Type: param.Text, Use: param.UseEnv}
+}
+
+// System is the parameters that every task gets and nobody sets. They are all there for every event, empty where the
+// event has none, but for those of requests. url is the daemon's address for people.
+func System(s *Snapshot, t Task, url string) map[string]string {
+	plan, e := s.Stages[t.Stage].Tasks[t.Place], s.Event
+	address, ref := s.ID+"/"+t.Name, plan.Template.Ref()
+	env := map[string]string{
+		"CI":     "true",
+		"RUN_ID": s.ID, "TASK_ID": address, "TEMPLATE": ref, "PIPELINE": s.Pipeline,
+		"ATTEMPT": strconv.Itoa(t.Attempt), "MILLRACE_URL": url,
+		"JOB_TASK_ID": address, "JOB_ID": ref, "PIPELINE_TASK_ID": s.ID, // as mflow calls them
+
+		"GIT_REPO": e.Repo.Name, "GIT_SSH_URL": e.Repo.SSHURL, "GIT_HTTP_URL": e.Repo.HTTPURL,
+		"GIT_BRANCH": e.Branch, "GIT_TAG": e.Tag, "GIT_COMMIT_ID": e.After, "GIT_BEFORE": e.Before,
+		"GIT_AUTHOR": e.Author.Name,
+		"EVENT_KIND": string(e.Kind), "EVENT_FORGE": e.Forge, "EVENT_SENDER": e.Sender,
+	}
+	if e.Request != nil {
+		addRequest(env, *e.Request)
+	}
+	for name, value := range env {
+		env[name] = strings.ReplaceAll(value, "\x00", "\ufffd") // no environment holds a NUL
+	}
+	return env
+}
+
+func addRequest(env map[string]string, r triggers.Request) {
+	env["GIT_MR_NUMBER"] = strconv.Itoa(r.Number)
+	env["GIT_MR_SOURCE_BRANCH"] = r.SourceBranch
+	env["GIT_MR_TARGET_BRANCH"] = r.TargetBranch
+	env["GIT_MR_ACTION"] = r.Action
+	env["GIT_MR_STATUS"] = r.Status
+}
+
+// systemNames are the names that nobody may set: those of System and those that belong to it and are not given yet.
+// Beside them stands whatever begins with MILLRACE_.
+var systemNames = map[string]bool{
+	"CI": true, "RUN_ID": true, "TASK_ID": true, "TASK_TOKEN": true, "TEMPLATE": true, "PIPELINE": true, "ATTEMPT": true,
+	"JOB_TASK_ID": true, "JOB_ID": true, "PIPELINE_TASK_ID": true, "JOB_TASK_UPDATE_TOKEN": true,
+	"GIT_REPO": true, "GIT_SSH_URL": true, "GIT_HTTP_URL": true, "GIT_BRANCH": true, "GIT_TAG": true,
+	"GIT_COMMIT_ID": true, "GIT_BEFORE": true, "GIT_AUTHOR": true,
+	"GIT_MR_NUMBER": true, "GIT_MR_SOURCE_BRANCH": true, "GIT_MR_TARGET_BRANCH": true, "GIT_MR_ACTION": true, "GIT_MR_STATUS": true,
+	"EVENT_KIND": true, "EVENT_FORGE": true, "EVENT_SENDER": true, "APP_VERSION": true, "TRACEPARENT": true,
+}
+
+func isSystem(name string) bool { return systemNames[name] || strings.HasPrefix(name, "MILLRACE_") }

@@ -1,0 +1,48 @@
+package template
+
+import "github.com/millrace-ci/millrace/agent/param"
+
+// Builtin is the templates of the binary.
+func Builtin() Catalogue {
+	c := Catalogue{}
+	for _, t := range []Template{script()} {
+		c[t.Ref()] = t
+	}
+	return c
+}
+
+// script runs a shell script. The script is code because its author wrote it as code; everything else that it is given
+// comes as environment.
+func script() Template {
+	sh := param.TextValue("sh")
+	return Template{
+		Name:        "script",
+		Version:     "v1",
+		Description: "Runs a script in the working copy of the repository.",
+		RunsOn:      []string{"local", "kube"},
+		Open:        true,
+		Params: []param.Decl{
+			{
+				Name: "IMAGE", Type: param.Text, Use: param.UseTemplate, Example: "golang:1.26",
+				Description: "Container image to run in. A runner without containers does not use it.",
+			},
+			{
+				Name: "SCRIPT", Type: param.Text, Use: param.UseTemplate, Required: true, Example: "make test",
+				Description: "What to run. It ends at the first command that fails.",
+			},
+			{
+				Name: "SHELL", Type: param.Enum, Use: param.UseTemplate, Options: []string{"sh", "bash"}, Default: &sh,
+				Description: "Shell that runs it.",
+			},
+			{
+				Name: "ENV", Type: param.Map, Use: param.UseTemplate,
+				Description: "Environment variables of this task.",
+			},
+		},
+		Container: Container{
+			Image:   "${IMAGE}",
+			Command: []string{"${SHELL}", "-e", "-c", "${SCRIPT}"},
+			EnvFrom: []string{"ENV"},
+		},
+	}
+}
