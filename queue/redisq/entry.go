@@ -5,13 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/millrace-ci/millrace/queue"
 )
 
-// entryVersion is the version of the fields that push.lua writes.
-const entryVersion = "1"
+// valueField holds an item's value as JSON. Its name is the version of the entries that push.lua writes.
+const valueField = "v1"
 
 // entry is what the server handed out.
 type entry struct {
@@ -53,24 +54,39 @@ func (e entry) token() string { return e.id + "/" + strconv.FormatInt(e.deliveri
 func lease[T any](e entry, worker string) (queue.Lease[T], error) {
 	l := queue.Lease[T]{Worker: worker, Token: e.token()}
 	l.Item.ID = e.field("id")
-	if v := e.field("v"); v != entryVersion {
-		return l, fmt.Errorf("entry has version %q, want %s", v, entryVersion)
-	}
 	if l.Item.ID == "" {
 		return l, errors.New("entry has no id")
 	}
-	pushed, err := strconv.ParseInt(e.field("pushed"), 10, 64)
-	if err != nil {
-		return l, fmt.Errorf("push time: %w", err)
+	value, ok := e.fields[valueField].(string)
+	if !ok {
+		return l, fmt.Errorf("entry has no field %s: it is of another version", valueField)
 	}
-	earlier, err := strconv.Atoi(e.field("tries"))
-	if err != nil {
-		return l, fmt.Errorf("tries: %w", err)
-	}
-	if err := json.Unmarshal([]byte(e.field("value")), &l.Item.Value); err != nil {
+	if err := json.Unmarshal([]byte(value), &l.Item.Value); err != nil {
 		return l, fmt.Errorf("value: %w", err)
 	}
+	pushed, earlier, err := e.history()
+	if err != nil {
+		return l, err
+	}
 	l.Pushed = time.UnixMilli(pushed)
-	l.Tries = earlier + int(e.deliveries)
+	l.Tries = int(earlier + e.deliveries)
 	return l, nil
+}
+
+// history is when the item was put in line, in Unix milliseconds, and how often it was handed out under other entries.
+// An entry's id begins with the time of its push; only one that was returned says more.
+func (e entry) history() (pushed, earlier int64, err error) {
+	at := e.field("pushed")
+	if at == "" {
+		at, _, _ = strings.Cut(e.id, "-")
+	}
+	if pushed, err = strconv.ParseInt(at, 10, 64); err != nil {
+		return 0, 0, fmt.Errorf("push time: %w", err)
+	}
+	if tries := e.field("tries"); tries != "" {
+		if earlier, err = strconv.ParseInt(tries, 10, 32); err != nil {
+			return 0, 0, fmt.Errorf("tries: %w", err)
+		}
+	}
+	return pushed, earlier, nil
 }

@@ -105,8 +105,8 @@ millrace_queue_reclaimed_total{queue="work"} 1
 // TestUnreadableEntryDoesNotJamTheLine puts what no release of ours would write between two good items.
 func TestUnreadableEntryDoesNotJamTheLine(t *testing.T) {
 	t.Parallel()
-	good := map[string]any{"v": "1", "id": "bad", "value": `"x"`, "pushed": "1", "tries": "0"}
-	for field, value := range map[string]any{"v": "2", "id": "", "value": "{", "pushed": "now", "tries": "many"} {
+	good := map[string]any{"id": "bad", "v1": `"x"`, "pushed": "1", "tries": "1"}
+	for field, value := range map[string]any{"id": "", "v1": "{", "pushed": "now", "tries": "many", "v2": nil} {
 		t.Run(field, func(t *testing.T) {
 			t.Parallel()
 			rdb := redistest.Start(t).Client()
@@ -120,6 +120,10 @@ func TestUnreadableEntryDoesNotJamTheLine(t *testing.T) {
 				entry[f] = v
 			}
 			entry[field] = value
+			if field == "v2" {
+				delete(entry, "v1")
+				entry["v2"] = "what a later release writes"
+			}
 			push(t, q, "a")
 			sid := rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: stream, Values: entry}).Val()
 			rdb.HSet(t.Context(), ids, entry["id"], sid)

@@ -19,17 +19,16 @@ local function someoneWaits()
 end
 
 if after == 0 and someoneWaits() then
-	-- Only a new entry wakes blocked readers. Nothing stands behind it, so that it keeps its place in line.
+	-- Only a new entry wakes blocked readers. Nothing stands behind it, so that it keeps its place in line. It carries
+	-- what the old one's id and deliveries told.
 	local old = redis.call('XRANGE', KEYS[1], entry, entry)[1]
-	local fields = old and old[2] or {}
-	for i = 1, #fields, 2 do
-		if fields[i] == 'tries' then
-			fields[i + 1] = fields[i + 1] + deliveries
-		end
-	end
 	if old then
-		local new = redis.call('XADD', KEYS[1], '*', unpack(fields))
-		redis.call('HSET', KEYS[2], id, new)
+		local is = {pushed = string.match(entry, '^%d+'), tries = 0}
+		for i = 1, #old[2], 2 do
+			is[old[2][i]] = old[2][i + 1]
+		end
+		local new = redis.call('XADD', KEYS[1], '*', 'id', is.id, 'v1', is.v1, 'pushed', is.pushed, 'tries', is.tries + deliveries)
+		redis.call('HSET', KEYS[2], is.id, new)
 	end
 	redis.call('XACK', KEYS[1], GROUP, entry)
 	redis.call('XDEL', KEYS[1], entry)
