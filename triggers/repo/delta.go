@@ -12,9 +12,10 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
+// Deltas on top of each other that are followed. What is beyond is left alone, as if it had not been sent.
 const (
-	maxChain = 4095     // deltas on top of each other: git's own bound
-	maxLive  = 24 << 20 // bytes of one such chain in memory at once
+	maxChain = 4095     // in number: git's own bound
+	maxLive  = 24 << 20 // in bytes: all of them are in memory at once
 )
 
 // deltas is what is known of a pack's deltas while their bases are looked for.
@@ -51,7 +52,8 @@ func (p *pack) adopt(i int32, h *packfile.ObjectHeader) error {
 	return nil
 }
 
-// resolve gives every delta of the kind its hash, except those that are too large for us or stand on such a one.
+// resolve gives the deltas of the kind their hashes, as far as the limits reach. It is no error that they do not: whoever
+// misses an object asks for that one.
 func (p *pack) resolve(kind plumbing.ObjectType) error {
 	if p.resolved[kind] {
 		return nil
@@ -79,15 +81,25 @@ func (p *pack) fertile(i int32) bool {
 	if _, named := p.waiting[e.hash]; !named && e.child == none {
 		return false
 	}
-	return e.size <= maxObject
+	return p.affordable(e.size)
+}
+
+// affordable tells whether an object of n bytes may be made, and takes it off the limit.
+func (p *pack) affordable(n int64) bool {
+	if n > maxObject || n > p.limits.patched {
+		return false
+	}
+	p.limits.patched -= n
+	return true
 }
 
 // descend gives the deltas of base, whose content is data, their hashes, and then theirs.
 func (p *pack) descend(base int32, data []byte, depth int) error {
-	if p.live += int64(len(data)); p.live > maxLive || depth > maxChain {
-		return fmt.Errorf("%w: a chain of %d deltas", ErrTooLarge, depth)
-	}
+	p.live += int64(len(data))
 	defer func() { p.live -= int64(len(data)) }()
+	if p.live > maxLive || depth > maxChain {
+		return nil
+	}
 	for i := range p.children(base) {
 		if err := p.graft(i, base, data, depth); err != nil {
 			return err
@@ -117,10 +129,7 @@ func (p *pack) children(base int32) func(yield func(int32) bool) {
 // graft makes delta i of base an object in its own right, and goes on with its deltas.
 func (p *pack) graft(i, base int32, data []byte, depth int) error {
 	e, kind := &p.entries[i], p.entries[base].kind
-	if e.size > maxObject {
-		return nil
-	}
-	if err := p.spend(e.size); err != nil {
+	if err := p.limits.alive(); err != nil || !p.affordable(e.size) {
 		return err
 	}
 	raw, err := p.inflated(i)
@@ -138,18 +147,15 @@ func (p *pack) graft(i, base int32, data []byte, depth int) error {
 	return p.descend(i, result, depth+1)
 }
 
-// inflated reads entry i as it is in the pack: an object, or a delta. It is at most twice as long as what we take.
+// inflated reads entry i as it is in the pack: an object, or a delta.
 func (p *pack) inflated(i int32) ([]byte, error) {
 	s := packfile.NewScanner(p.file)
 	h, err := s.SeekObjectHeader(p.entries[i].offset)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", errDisk, err)
 	}
-	if h.Length > 2*maxObject {
-		return nil, fmt.Errorf("%w: a delta of %d bytes", ErrTooLarge, h.Length)
-	}
-	if err := p.spend(h.Length); err != nil {
-		return nil, err
+	if h.Length > maxObject { // Of a delta only its result's size was looked at until now.
+		return nil, fmt.Errorf("%w: a delta of %d bytes", ErrHostile, h.Length)
 	}
 	var buf bytes.Buffer
 	if err := inflate(s, h, &buf); err != nil {

@@ -21,6 +21,8 @@ func AwaitWaiting(r *Reader, url, commit string, n int) {
 	}
 }
 
+func alive() error { return nil }
+
 // Object is one object of a pack as a test sees it.
 type Object struct {
 	Kind, Hash string
@@ -29,7 +31,7 @@ type Object struct {
 
 // Unpack reads a pack and every object that can be made of it.
 func Unpack(data []byte, objects int, inflated int64, tempDir string) ([]Object, error) {
-	p, err := readPack(bytes.NewReader(data), limits{objects: objects, inflated: inflated}, tempDir)
+	p, err := readPack(bytes.NewReader(data), limits{objects, inflated, inflated, alive}, tempDir)
 	if err != nil {
 		return nil, err
 	}
@@ -55,7 +57,7 @@ func Unpack(data []byte, objects int, inflated int64, tempDir string) ([]Object,
 
 // Listing reads what a pipeline would be read from, as if the pack were a server's answer.
 func Listing(data []byte, commit, tempDir string) error {
-	p, err := readPack(bytes.NewReader(data), limits{objects: 1000, inflated: 1 << 20}, tempDir)
+	p, err := readPack(bytes.NewReader(data), limits{1000, 1 << 20, 1 << 20, alive}, tempDir)
 	if err != nil {
 		return err
 	}

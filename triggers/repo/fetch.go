@@ -90,6 +90,9 @@ func (f *fetch) fill(ctx context.Context, l *listing, missing []plumbing.Hash) e
 
 func (f *fetch) open(ctx context.Context) (err error) {
 	if f.from.scheme == "ssh" {
+		if f.cfg.SSH == nil {
+			return fmt.Errorf("%w: no ssh key is configured: use the repository's https address", ErrUnsupported)
+		}
 		f.session, err = dial(ctx, f.from, f.cfg.SSH, &f.wire)
 		return err
 	}
@@ -186,7 +189,7 @@ func (f *fetch) pack(ctx context.Context, req *packp.UploadPackRequest) (*pack, 
 		return nil, err
 	}
 	defer res.Close()
-	p, err := readPack(demultiplex(req, res), f.limits(), f.cfg.TempDir)
+	p, err := readPack(demultiplex(req, res), f.limits(ctx), f.cfg.TempDir)
 	if err != nil {
 		return nil, err
 	}
@@ -194,9 +197,10 @@ func (f *fetch) pack(ctx context.Context, req *packp.UploadPackRequest) (*pack, 
 	return p, nil
 }
 
-func (f *fetch) limits() limits {
-	// Source code packs about 5:1; an answer that inflates to more than 8 times its cap was made to.
-	return limits{objects: f.cfg.MaxObjects, inflated: 8 * f.cfg.MaxPackBytes}
+func (f *fetch) limits(ctx context.Context) limits {
+	// Source code packs about 5:1; an answer that unpacks to more than 8 times its cap was made to.
+	most := 8 * f.cfg.MaxPackBytes
+	return limits{objects: f.cfg.MaxObjects, inflated: most, patched: most, alive: ctx.Err}
 }
 
 func demultiplex(req *packp.UploadPackRequest, res io.Reader) io.Reader {
@@ -219,6 +223,9 @@ func (f *fetch) explain(ctx context.Context, err error) error {
 		err = ctx.Err()
 	case f.wire.err != nil:
 		err = f.wire.err
+	}
+	if errors.Is(err, ErrTooLarge) && f.caps != nil && !f.filters() {
+		err = fmt.Errorf("%w: the server would send less if it could filter (uploadpack.allowFilter)", err)
 	}
 	text := strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {

@@ -15,7 +15,9 @@ import (
 // limits bound what is made of a pack; its bytes are bounded before they come here.
 type limits struct {
 	objects  int
-	inflated int64 // bytes of all that is ever inflated or patched together from it
+	inflated int64        // bytes of all its objects, deltas as they are
+	patched  int64        // bytes of all that is made of deltas
+	alive    func() error // asked before each object: whether to go on
 }
 
 // maxObject is the longest object that is taken into memory: the tree of a folder of 200 000 files. git makes no delta
@@ -98,8 +100,11 @@ func (p *pack) scanObject(s *packfile.Scanner) error {
 	if err != nil {
 		return err
 	}
-	if err := p.spend(h.Length); err != nil {
+	if err := p.limits.alive(); err != nil {
 		return err
+	}
+	if p.limits.inflated -= h.Length; p.limits.inflated < 0 {
+		return fmt.Errorf("%w: the pack unpacks to more than is allowed", ErrTooLarge)
 	}
 	e := entry{kind: h.Type, base: none, child: none, next: none, offset: h.Offset, size: h.Length}
 	switch h.Type {
@@ -125,15 +130,6 @@ func (p *pack) scanObject(s *packfile.Scanner) error {
 	default:
 		return fmt.Errorf("an object of type %d", h.Type)
 	}
-}
-
-// spend takes n bytes off what may be inflated, before they are.
-func (p *pack) spend(n int64) error {
-	if n < 0 || n > p.limits.inflated {
-		return fmt.Errorf("%w: the pack unpacks to more than what is allowed", ErrTooLarge)
-	}
-	p.limits.inflated -= n
-	return nil
 }
 
 // find returns the index of an object, or none.

@@ -44,8 +44,8 @@ type Config struct {
 	TempDir      string        // where a pack lies while it is read, as a file without a name; default os.TempDir
 
 	Transport http.RoundTripper // default http.DefaultTransport; it must not follow redirects itself
-	// SSH is how to log in over ssh and which host keys to believe; User is taken from the URL where that has one.
-	// Default: the agent at SSH_AUTH_SOCK, and SSH_KNOWN_HOSTS or the usual known_hosts files.
+	// SSH is how to log in over ssh and which host keys to believe; the user of the URL, if any, takes precedence over its
+	// User. Default: ssh addresses are refused.
 	SSH *ssh.ClientConfig
 	Log *slog.Logger // default: silent
 }

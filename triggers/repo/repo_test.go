@@ -1,12 +1,10 @@
 package repo_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -291,43 +289,3 @@ func TestAddresses(t *testing.T) {
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-func TestTogether(t *testing.T) {
-	t.Parallel()
-	f := open(t)
-	commit := f.commit("main", file{path: ".millrace.yaml", data: "shared"})
-	first, gate := make(chan struct{}, 9), make(chan struct{})
-	f.wrap = func(w http.ResponseWriter, r *http.Request, git http.Handler) {
-		first <- struct{}{}
-		<-gate
-		git.ServeHTTP(w, r)
-	}
-	r := repo.New(repo.Config{})
-	impatient, leave := context.WithCancel(t.Context())
-	left := make(chan error)
-	go func() { // The first to come goes before there is an answer.
-		_, _, err := r.Definitions(impatient, f.access(), triggers.At{Commit: commit})
-		left <- err
-	}()
-	<-first
-	var wg sync.WaitGroup
-	started := make(chan struct{}, 10)
-	for range 10 {
-		wg.Go(func() {
-			started <- struct{}{}
-			got, _ := read(t, r, f, commit)
-			same(t, "files", got, map[string]string{".millrace.yaml": "shared"})
-		})
-	}
-	for range 10 {
-		<-started
-	}
-	repo.AwaitWaiting(r, f.url, commit, 11)
-	leave()
-	if err := <-left; !errors.Is(err, context.Canceled) {
-		t.Errorf("who left: got %v, want %v", err, context.Canceled)
-	}
-	close(gate)
-	wg.Wait()
-	same(t, "requests", f.asked(), askedTwice)
-}

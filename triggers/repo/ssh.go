@@ -13,7 +13,6 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
-	gitssh "github.com/go-git/go-git/v5/plumbing/transport/ssh"
 	"golang.org/x/crypto/ssh"
 )
 
@@ -35,23 +34,26 @@ type process struct {
 	out io.Reader
 }
 
+// sshPort is where ssh servers listen unless the address says otherwise.
+const sshPort = 22
+
 // dial connects. When ctx ends the connection does too, and with it whatever reads from it.
 func dial(ctx context.Context, from address, cfg *ssh.ClientConfig, w *wire) (*sshSession, error) {
 	port := from.port
 	if port == 0 {
-		port = gitssh.DefaultPort
+		port = sshPort
 	}
 	host := net.JoinHostPort(from.host, strconv.Itoa(port))
-	login, err := sshLogin(cfg, from.user, host)
-	if err != nil {
-		return nil, fmt.Errorf("log in over ssh: %w", err)
+	login := *cfg
+	if from.user != "" {
+		login.User = from.user
 	}
 	conn, err := new(net.Dialer).DialContext(ctx, "tcp", host)
 	if err != nil {
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	c, channels, requests, err := ssh.NewClientConn(conn, host, login)
+	c, channels, requests, err := ssh.NewClientConn(conn, host, &login)
 	if err != nil {
 		stop()
 		conn.Close()
@@ -61,35 +63,6 @@ func dial(ctx context.Context, from address, cfg *ssh.ClientConfig, w *wire) (*s
 		return nil, err
 	}
 	return &sshSession{client: ssh.NewClient(c, channels, requests), path: from.path, wire: w, stop: stop}, nil
-}
-
-// sshLogin is cfg with the user of the address, or else what this machine's agent and known_hosts say.
-func sshLogin(cfg *ssh.ClientConfig, user, host string) (*ssh.ClientConfig, error) {
-	if cfg != nil {
-		login := *cfg
-		if user != "" {
-			login.User = user
-		}
-		return &login, nil
-	}
-	if user == "" {
-		user = "git"
-	}
-	agent, err := gitssh.NewSSHAgentAuth(user)
-	if err != nil {
-		return nil, err
-	}
-	login, err := agent.ClientConfig()
-	if err != nil {
-		return nil, err
-	}
-	known, err := gitssh.NewKnownHostsDb()
-	if err != nil {
-		return nil, err
-	}
-	login.HostKeyCallback = known.HostKeyCallback()
-	login.HostKeyAlgorithms = known.HostKeyAlgorithms(host)
-	return login, nil
 }
 
 // AdvertisedReferencesContext starts a git-upload-pack and reads its refs.

@@ -172,6 +172,7 @@ func TestSSHErrors(t *testing.T) {
 		want  error
 		text  string
 	}{
+		"not configured":   {url, nil, repo.ErrUnsupported, "no ssh key is configured"},
 		"another key":      {url, &stranger, repo.ErrDenied, "does not know our ssh key"},
 		"another host key": {url, &other, nil, "host key mismatch"},
 		"no repository":    {url + "x", login, repo.ErrNotFound, "no such repository"},
