@@ -56,6 +56,8 @@ func nearest(d Decl, layers []Layer) (Setting, Pos) {
 			s.Value, s.Origin, pos = Value{}, "", g.Pos
 		case !g.Value.Empty():
 			s.Value, s.Origin, pos = g.Value, l.Origin, g.Pos
+		case s.Value.Empty():
+			pos = g.Pos // who named it and said nothing
 		}
 	}
 	return s, pos

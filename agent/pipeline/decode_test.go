@@ -107,6 +107,7 @@ func TestDecodeBounds(t *testing.T) {
 		"alternatives of a pattern":   {"on: {push: {branches: ['" + strings.Repeat("{a,b}", 7) + "']}}\n" + stages(1, 1), "more than 64 combinations"},
 		"a long pattern":              {"on: {push: {branches: [" + strings.Repeat("a", 300) + "]}}\n" + stages(1, 1), "a pattern of 300 bytes; at most 256"},
 		"a regexp that multiplies":    {"on: {push: {branches: ['/(a{1000}){1000}/']}}\n" + stages(1, 1), "no regular expression"},
+		"a regexp that is large":      {"on: {push: {branches: ['/(abc){100}/']}}\n" + stages(1, 1), "too large a regular expression"},
 		"a thousand problems":         {"stages:\n" + strings.Repeat("  - {}\n", 50) + strings.Repeat("? x\n", 1000), "more problems from here on are not shown"},
 		"a control character":         {"name: a\nstages: \x01\n", "2:9: a definition is UTF-8 text"},
 		"a byte that is no character": {"name: a\nstages: \xff\n", "2:9: a definition is UTF-8 text"},

@@ -86,8 +86,8 @@ func (p Pipeline) matchRequest(x *Explanation, e triggers.Event) {
 	}
 }
 
-// maxCompared bounds the changed files that are compared with patterns.
-const maxCompared = 10_000
+// maxComparisons bounds how often a changed file is compared with a pattern.
+const maxComparisons = 100_000
 
 // matchPaths decides by the changed files what everything else has let through. What is not known filters nothing.
 func (p Pipeline) matchPaths(x *Explanation, texts []string, files *[]string) {
@@ -98,9 +98,9 @@ func (p Pipeline) matchPaths(x *Explanation, texts []string, files *[]string) {
 	case files == nil:
 		x.Reason += "; the forge does not list the changed files, so every path filter matches"
 		return
-	case len(*files) > maxCompared:
+	case len(*files) > maxComparisons/len(texts):
 		x.Reason += fmt.Sprintf("; %d files changed, more than the %d that are compared, so every path filter matches",
-			len(*files), maxCompared)
+			len(*files), maxComparisons/len(texts))
 		return
 	}
 	all := compileAll(texts)

@@ -36,7 +36,7 @@ func events() []struct {
 	name  string
 	event triggers.Event
 } {
-	many := make([]string, 10_001)
+	many := make([]string, 100_001)
 	fork, none := request("main", "opened"), push("main")
 	fork.Request.Fork = true
 	none.Files = &[]string{}

@@ -1,8 +1,10 @@
 package pipeline
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 
@@ -11,10 +13,12 @@ import (
 	"github.com/millrace-ci/millrace/agent/param"
 )
 
-// Bounds that keep one comparison cheap whatever the pattern: doublestar tries each combination of {a,b} by itself.
+// Bounds that keep one comparison cheap whatever the pattern: doublestar tries each combination of {a,b} by itself, and
+// a regular expression costs its size for every byte of the value.
 const (
 	maxPattern      = 256 // bytes
 	maxCombinations = 64
+	maxInstructions = 200 // of the machine that a regular expression becomes
 )
 
 // pattern is one line of a filter: a glob, or an anchored regular expression between slashes; after ! it excludes.
@@ -35,9 +39,9 @@ func compile(text string) (pattern, error) {
 	case len(text) > maxPattern:
 		return p, fmt.Errorf("a pattern of %d bytes; at most %d are taken", len(text), maxPattern)
 	case isRegexp(body):
-		re, err := regexp.Compile(`^(?:` + body[1:len(body)-1] + `)$`)
+		re, err := compileRegexp(`^(?:` + body[1:len(body)-1] + `)$`)
 		if err != nil {
-			return p, fmt.Errorf("%q is no regular expression as RE2 writes them", text)
+			return p, fmt.Errorf("%q %w", text, err)
 		}
 		p.match = re.MatchString
 		return p, nil
@@ -48,6 +52,18 @@ func compile(text string) (pattern, error) {
 	}
 	p.match = func(value string) bool { return doublestar.MatchUnvalidated(body, value) }
 	return p, nil
+}
+
+func compileRegexp(text string) (*regexp.Regexp, error) {
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, errors.New("is no regular expression as RE2 writes them")
+	}
+	prog, err := syntax.Compile(parsed.Simplify())
+	if err != nil || len(prog.Inst) > maxInstructions {
+		return nil, errors.New("is too large a regular expression: repeat less")
+	}
+	return regexp.Compile(text)
 }
 
 func isRegexp(body string) bool {

@@ -84,7 +84,7 @@ func (k *compiler) undeclared(decls []param.Decl, t pipeline.Task, tmpl template
 func (k *compiler) untaken(given []param.Given, giver string) {
 	known := slices.Collect(maps.Keys(k.known))
 	for _, g := range given {
-		if !k.blind && !k.taken[giver+" "+g.Name] {
+		if !k.blind && !k.taken[giver+" "+g.Name] && !isSystem(g.Name) {
 			k.fail(g.Pos, "no task of %s takes the parameter `%s`%s", giver, g.Name, param.DidYouMean(g.Name, known))
 		}
 	}
@@ -130,6 +130,10 @@ func (k *compiler) env(name string, pos param.Pos) {
 func meant(name string, known []string, all string) string {
 	if hint := param.DidYouMean(name, known); hint != "" {
 		return hint
+	}
+	const most = 10
+	if more := len(known) - most; more > 0 {
+		return fmt.Sprintf("%s%s and %d more", all, strings.Join(known[:most], ", "), more)
 	}
 	return all + strings.Join(known, ", ")
 }

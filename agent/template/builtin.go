@@ -31,7 +31,7 @@ func script() Template {
 				Description: "What to run. It ends at the first command that fails.",
 			},
 			{
-				Name: "SHELL", Type: param.Enum, Use: param.UseTemplate, Options: []string{"sh", "bash"}, Default: &sh,
+				Name: "SHELL", Type: param.Enum, Use: param.UseTemplate, Required: true, Options: []string{"sh", "bash"}, Default: &sh,
 				Description: "Shell that runs it.",
 			},
 			{
