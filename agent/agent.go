@@ -142,6 +142,7 @@ func (a *Agent) Run(intake, work context.Context) error {
 	}
 	if a.cfg.Roles.Work {
 		g.Go(func() error { return a.watcher.run(intake, a.cfg.Runs) })
+		g.Go(func() error { return a.sweep(intake) })
 		for name, r := range a.cfg.Runners {
 			if r.Capacity > 0 {
 				g.Go(func() error { return a.working(name, r).run(intake, work) })

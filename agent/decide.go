@@ -104,6 +104,19 @@ func Decide(f triggers.File, c run.Compilation) (pipeline.Explanation, *run.Snap
 	return e, &plan
 }
 
+// DecideAnyway is Decide for a person who names the pipeline: whether it wants the event does not matter.
+func DecideAnyway(f triggers.File, c run.Compilation) (pipeline.Explanation, *run.Snapshot) {
+	p, problems := pipeline.Decode(f)
+	if len(problems) > 0 {
+		return broken(p, problems, c)
+	}
+	plan, problems := run.Compile(p, c)
+	if len(problems) > 0 {
+		return broken(p, problems, c)
+	}
+	return pipeline.Explanation{Pipeline: p.Name, File: p.File, Matched: true, Reason: "asked for by name"}, &plan
+}
+
 // broken is what a definition with problems leads to. A request's small changes (labels, assignees) are not worth a
 // second telling.
 func broken(p pipeline.Pipeline, problems []pipeline.Problem, c run.Compilation) (pipeline.Explanation, *run.Snapshot) {

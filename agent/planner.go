@@ -53,7 +53,7 @@ func (a *Agent) plan(_, ctx context.Context, l queue.Lease[string]) error {
 		return err
 	}
 	for _, r := range runs {
-		if err := a.create(ctx, r); err != nil {
+		if err := a.Create(ctx, r); err != nil {
 			return err
 		}
 	}
@@ -98,9 +98,9 @@ func parseOutcome(err error) string {
 	return "invalid"
 }
 
-// create saves one new run and carries out its effects. A run that exists was planned before: then it may have moved
+// Create saves one new run and carries out its effects. A run that exists was planned before: then it may have moved
 // on, and what it still wants is the reaper's business.
-func (a *Agent) create(ctx context.Context, plan *run.Snapshot) error {
+func (a *Agent) Create(ctx context.Context, plan *run.Snapshot) error {
 	r, effects := run.New(plan)
 	err := a.cfg.Runs.Create(ctx, r)
 	if errors.Is(err, store.ErrExists) {

@@ -71,6 +71,9 @@ func (w *worker) stop(ctx context.Context, r run.Run, at Attempt) error {
 	if err := w.runner.Stop(ctx, at.job()); err != nil {
 		return fmt.Errorf("stop job: %w", err)
 	}
+	if err := w.cfg.Logs.End(ctx, at.log()); err != nil {
+		return fmt.Errorf("end log: %w", err)
+	}
 	_, err := w.apply(ctx, r, run.Gone{Task: at.Task, Attempt: at.Attempt, At: w.now()})
 	if err != nil && !errors.Is(err, run.ErrStale) {
 		return fmt.Errorf("save that the job is gone: %w", err)

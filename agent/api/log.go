@@ -12,7 +12,7 @@ import (
 )
 
 // followFor is how long one read of a followed log waits for more; between two a comment keeps the connection.
-const followFor = 15 * time.Second
+const followFor = 5 * time.Second
 
 // log answers a task's log as text, or follows it as server-sent events: `log` with {"text": ...} and the byte offset
 // of what comes next as id, which a client that comes back sends as Last-Event-ID, and `end`.
@@ -64,13 +64,24 @@ func (s *server) follow(w http.ResponseWriter, r *http.Request, key logs.Key, of
 		if len(chunk.Data) > 0 {
 			event = fmt.Sprintf("event: log\nid: %d\ndata: %s\n\n", offset, quoted(chunk.Data))
 		}
-		if chunk.Ended {
+		ended := chunk.Ended || len(chunk.Data) == 0 && s.over(r, key)
+		if ended {
 			event += fmt.Sprintf("event: end\nid: %d\ndata: {}\n\n", offset)
 		}
-		if _, err := w.Write([]byte(event)); err != nil || out.Flush() != nil || chunk.Ended {
+		if _, err := w.Write([]byte(event)); err != nil || out.Flush() != nil || ended {
 			return nil
 		}
 	}
+}
+
+// over tells whether the task has ended: one that never ran has no log that could end.
+func (s *server) over(r *http.Request, key logs.Key) bool {
+	found, err := s.cfg.Runs.Load(r.Context(), key.Run)
+	if err != nil {
+		return false
+	}
+	t, _, ok := found.Task(key.Task)
+	return ok && (t.State.Final() || t.Attempt > key.Attempt)
 }
 
 // quoted is the data of a log event: one line of JSON, so that nothing in a log can look like an event.
