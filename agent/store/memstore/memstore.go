@@ -1,0 +1,158 @@
+// Package memstore keeps runs and plans in memory: for tests, also inside a testing/synctest bubble, and for running a
+// pipeline on a laptop. Whoever wants a store without Redis calls it; it calls nobody. It refuses to outlive its process.
+package memstore
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/millrace-ci/millrace/agent/run"
+	"github.com/millrace-ci/millrace/agent/store"
+)
+
+// Store keeps the contracts of store.Runs and store.Plans.
+type Store struct {
+	mu      sync.Mutex
+	runs    map[string]run.Run
+	order   []string // places of all runs, oldest first
+	plans   map[string]store.Plan
+	readers map[chan string]bool
+}
+
+// New returns an empty store.
+func New() *Store {
+	return &Store{runs: map[string]run.Run{}, plans: map[string]store.Plan{}, readers: map[chan string]bool{}}
+}
+
+// Create keeps the contract.
+func (s *Store) Create(_ context.Context, r run.Run) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := r.Plan.ID
+	if _, ok := s.runs[id]; ok {
+		return fmt.Errorf("create run %s: %w", id, store.ErrExists)
+	}
+	s.runs[id] = clone(r)
+	i, _ := slices.BinarySearch(s.order, place(r))
+	s.order = slices.Insert(s.order, i, place(r))
+	s.tell(id)
+	return nil
+}
+
+// Load keeps the contract.
+func (s *Store) Load(_ context.Context, id string) (run.Run, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r, ok := s.runs[id]
+	if !ok {
+		return run.Run{}, fmt.Errorf("load run %s: %w", id, store.ErrNotFound)
+	}
+	return clone(r), nil
+}
+
+// Save keeps the contract.
+func (s *Store) Save(_ context.Context, r, next run.Run) (run.Run, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	id := r.Plan.ID
+	now, ok := s.runs[id]
+	switch {
+	case !ok:
+		return run.Run{}, fmt.Errorf("save run %s: %w", id, store.ErrNotFound)
+	case now.Version != r.Version:
+		return run.Run{}, fmt.Errorf("save run %s after version %d: it has version %d: %w", id, r.Version, now.Version, store.ErrConflict)
+	}
+	next.Version = r.Version + 1
+	s.runs[id] = clone(next)
+	s.tell(id)
+	return next, nil
+}
+
+// List keeps the contract.
+func (s *Store) List(_ context.Context, f store.Filter, cursor string, limit int) (runs []run.Run, next string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	end := len(s.order)
+	if cursor != "" {
+		end, _ = slices.BinarySearch(s.order, cursor)
+	}
+	last := ""
+	for _, at := range slices.Backward(s.order[:end]) {
+		r := s.runs[idAt(at)]
+		if !matches(f, r) {
+			continue
+		}
+		if len(runs) >= limit {
+			return runs, last, nil
+		}
+		runs, last = append(runs, clone(r)), at
+	}
+	return runs, "", nil
+}
+
+// Live keeps the contract.
+func (s *Store) Live(_ context.Context, cursor string, limit int) (ids []string, next string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	last := ""
+	for _, at := range s.order {
+		if at <= cursor || s.runs[idAt(at)].Settled() {
+			continue
+		}
+		if len(ids) >= limit {
+			return ids, last, nil
+		}
+		ids, last = append(ids, idAt(at)), at
+	}
+	return ids, "", nil
+}
+
+// SavePlan keeps the contract.
+func (s *Store) SavePlan(_ context.Context, p store.Plan) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.plans[p.Delivery] = p
+	return nil
+}
+
+// Plan keeps the contract.
+func (s *Store) Plan(_ context.Context, delivery string) (store.Plan, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.plans[delivery]
+	if !ok {
+		return store.Plan{}, fmt.Errorf("plan of delivery %s: %w", delivery, store.ErrNotFound)
+	}
+	return p, nil
+}
+
+// clone is r with tasks of its own, so that who holds one can change no other.
+func clone(r run.Run) run.Run {
+	r.Tasks = slices.Clone(r.Tasks)
+	return r
+}
+
+// timeWidth is how many hexadecimal digits of milliseconds begin a place: enough until the year 10889.
+const timeWidth = 12
+
+// place is where a run stands among all: by its creation, then by its id. It is also the cursor.
+func place(r run.Run) string {
+	return fmt.Sprintf("%0*x%s", timeWidth, max(r.Plan.CreatedAt.UnixMilli(), 0), r.Plan.ID)
+}
+
+func idAt(place string) string { return place[timeWidth:] }
+
+func matches(f store.Filter, r run.Run) bool {
+	e := r.Plan.Event
+	return (f.Repo == "" || f.Repo == e.Repo.Name) &&
+		(f.Branch == "" || f.Branch == e.Branch) &&
+		(f.Pipeline == "" || f.Pipeline == r.Plan.Pipeline) &&
+		(f.State == "" || f.State == r.State) &&
+		(f.Commit == "" || len(f.Commit) >= shortCommit && strings.HasPrefix(e.After, f.Commit))
+}
+
+// shortCommit is the least that names a commit.
+const shortCommit = 7
