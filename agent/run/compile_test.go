@@ -1,6 +1,7 @@
 package run_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -131,6 +132,29 @@ func TestCompileSnapshot(t *testing.T) {
 	_, problems = run.Compile(p, c)
 	if len(problems) != 1 || problems[0].Message != "task t names no `runner` and there is no default: write one of a, b" {
 		t.Errorf("without a default runner: %v", problems)
+	}
+}
+
+// TestSnapshotRoundTrip holds that a snapshot reads back as it was written: empty texts and references survive.
+func TestSnapshotRoundTrip(t *testing.T) {
+	t.Parallel()
+	file := "on: push\ntimeout: 1h\nparams: [{name: A, value: x}]\nstages:\n  - name: a\n    tasks:\n" +
+		"      - {name: t, uses: script@v1, with: {SCRIPT: make}}\n" +
+		"      - {name: u, uses: script@v1, with: {SCRIPT: make, ENV: {E: '', O: {output: t.ID}}}}\n"
+	s, problems := run.Compile(decode(t, "x.yaml", []byte(file)), compilation())
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	data, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got run.Snapshot
+	if err := json.Unmarshal(data, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(s, got); diff != "" {
+		t.Errorf("(-written +read):\n%s", diff)
 	}
 }
 

@@ -1,70 +1,11 @@
 package run
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 
-	"github.com/millrace-ci/millrace/agent/param"
-	"github.com/millrace-ci/millrace/agent/template"
 	"github.com/millrace-ci/millrace/triggers"
 )
-
-// Render makes what an attempt runs: the task's settings with the outputs of earlier tasks in their place, put into the
-// template, and the system parameters over its environment. url is the daemon's address for people. An error is for the
-// author: an output that is missing, or that is no value of the parameter it is for.
-func Render(r Run, t Task, url string) (template.Rendered, error) {
-	plan := r.plan(&t)
-	settings := make([]param.Setting, 0, len(plan.Settings))
-	for _, s := range plan.Settings {
-		filled, err := fill(r, plan.Template, s)
-		if err != nil {
-			return template.Rendered{}, err
-		}
-		settings = append(settings, filled)
-	}
-	out, err := template.Render(plan.Template, settings)
-	if err != nil {
-		return template.Rendered{}, err
-	}
-	for name, value := range System(r.Plan, t, url) {
-		out.Env[name] = value
-	}
-	return out, nil
-}
-
-// fill puts outputs in the place of references, and checks what came out like any other value.
-func fill(r Run, t template.Template, s param.Setting) (param.Setting, error) {
-	if len(s.Value.Outputs()) == 0 {
-		return s, nil
-	}
-	v, err := s.Value.Fill(func(task, name string) (string, bool) {
-		from, _, _ := r.Task(task)
-		value, ok := from.Outputs[name]
-		return value, ok
-	})
-	if err != nil {
-		return s, fmt.Errorf("parameter `%s`: %w", s.Name, err)
-	}
-	d := declaration(t.Params, s.Name)
-	if v.Empty() && d.Required {
-		return s, fmt.Errorf("parameter `%s` is required, and the output of an earlier task that it takes is empty", s.Name)
-	}
-	if s.Value, err = d.Check(v); err != nil {
-		return s, fmt.Errorf("%w, an output of an earlier task", err)
-	}
-	return s, nil
-}
-
-// declaration finds a declared parameter. Others are the pipeline's own, and are texts.
-func declaration(decls []param.Decl, name string) param.Decl {
-	for _, d := range decls {
-		if d.Name == name {
-			return d
-		}
-	}
-	return param.Decl{Name: name, Type: param.Text, Use: param.UseEnv}
-}
 
 // System is the parameters that every task gets and nobody sets. They are all there for every event, empty where the
 // event has none, but for those of requests. url is the daemon's address for people.
