@@ -201,6 +201,11 @@ func (a *Agent) apply(ctx context.Context, r run.Run, f run.Fact) (run.Run, erro
 // to a final state, and it wants that told.
 func (a *Agent) performed(ctx context.Context, r run.Run, effects []run.Effect) {
 	a.perform(ctx, r, effects)
+	for _, e := range effects {
+		if e, ok := e.(run.Enqueue); ok {
+			a.cfg.Log.InfoContext(ctx, "attempt queued", "run", r.Plan.ID, "task", e.Task, "attempt", e.Attempt)
+		}
+	}
 	told := slices.ContainsFunc(effects, func(e run.Effect) bool { _, ok := e.(run.Tell); return ok })
 	if told && r.State.Final() {
 		a.cfg.Metrics.RunEnded(string(r.State))

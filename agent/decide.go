@@ -23,6 +23,7 @@ func (a *Agent) decide(ctx context.Context, e triggers.Event) (store.Plan, []*ru
 	if err != nil {
 		return p, nil, fmt.Errorf("read definitions: %w", err)
 	}
+	a.cfg.Log.InfoContext(ctx, "definitions read", "delivery", e.Delivery, "repo", e.Repo.Name, "files", len(files)+len(unreadable))
 	if len(files)+len(unreadable) == 0 {
 		reason := "no .millrace.yaml and no .millrace/*.yaml at this commit"
 		p.Explanations = []store.Explained{{Explanation: pipeline.Explanation{Reason: reason}}}

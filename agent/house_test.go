@@ -1,0 +1,309 @@
+package agent_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/millrace-ci/millrace/agent"
+	"github.com/millrace-ci/millrace/agent/logs/memlogs"
+	"github.com/millrace-ci/millrace/agent/report"
+	"github.com/millrace-ci/millrace/agent/run"
+	"github.com/millrace-ci/millrace/agent/store"
+	"github.com/millrace-ci/millrace/agent/store/memstore"
+	"github.com/millrace-ci/millrace/agent/template"
+	"github.com/millrace-ci/millrace/metrics"
+	"github.com/millrace-ci/millrace/queue"
+	"github.com/millrace-ci/millrace/queue/memq"
+	"github.com/millrace-ci/millrace/runners"
+	"github.com/millrace-ci/millrace/triggers"
+	"github.com/millrace-ci/millrace/triggers/inbox/meminbox"
+)
+
+// house is everything around agents, in memory, so that it can live in a synctest bubble. Several agents may share it.
+type house struct {
+	t      *testing.T
+	inbox  *meminbox.Inbox
+	store  *memstore.Store
+	logs   *memlogs.Logs
+	forge  *fakeForge
+	runner *fakeRunner
+	files  definitions
+	plan   *memq.Queue[string]
+	report *memq.Queue[string]
+	reap   *memq.Queue[string]
+	work   *memq.Queue[agent.Attempt]
+	made   int
+}
+
+const lease = 10 * time.Second
+
+func newHouse(t *testing.T, files ...string) *house {
+	cfg := memq.Config{LeaseTime: lease}
+	h := &house{
+		t: t, inbox: meminbox.New(), store: memstore.New(), logs: memlogs.New(),
+		forge: &fakeForge{}, runner: newFakeRunner(),
+		plan: memq.New[string](cfg), report: memq.New[string](cfg), reap: memq.New[string](cfg), work: memq.New[agent.Attempt](cfg),
+	}
+	for i, text := range files {
+		h.files.files = append(h.files.files, triggers.File{Path: fmt.Sprintf(".millrace/%d.yaml", i), Data: []byte(text)})
+	}
+	return h
+}
+
+// agent starts an agent in the house, and returns what ends it: stop, as SIGTERM does, and kill, as nearly as a
+// goroutine can be killed.
+func (h *house) agent() (a *agent.Agent, stop, kill func()) {
+	h.t.Helper()
+	h.made++
+	a, err := agent.New(agent.Config{
+		Name: fmt.Sprintf("agent-%d", h.made), URL: "http://millrace.test", Roles: agent.Roles{Plan: true, Work: true, Report: true},
+		Forges:  map[string]agent.Forge{"gitea": {Source: h.forge, Access: h.forge, Status: h.forge, Repositories: []string{"mill/*"}}},
+		Runners: map[string]agent.Runner{"local": {Kind: "local", Line: "local", Capacity: 4, Runner: h.runner}}, DefaultRunner: "local",
+		Catalogue: template.Builtin(), Definitions: &h.files,
+		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
+		Inbox:  h.inbox, Runs: h.store, Plans: h.store, Logs: h.logs, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20,
+		Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
+	})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	intake, stopIntake := context.WithCancel(context.Background())
+	work, stopWork := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := a.Run(intake, work); err != nil {
+			h.t.Errorf("agent ended with %v", err)
+		}
+	}()
+	stop = func() { stopIntake(); <-ended; stopWork() }
+	kill = func() { stopWork(); stopIntake(); <-ended }
+	return a, stop, kill
+}
+
+// push keeps the delivery of an event, and puts it in line as the door does.
+func (h *house) push(a *agent.Agent, e triggers.Event) string {
+	h.t.Helper()
+	body, err := json.Marshal(e)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	key := e.ID
+	d := triggers.Delivery{ID: triggers.DeliveryID("gitea", key), Forge: "gitea", Key: key, Kind: string(e.Kind), Body: body, At: time.Now().UTC()}
+	receipt, err := h.inbox.Keep(h.t.Context(), d)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if a != nil {
+		if err := a.PushDeliveries(h.t.Context(), receipt.ID); err != nil {
+			h.t.Fatal(err)
+		}
+	}
+	return receipt.ID
+}
+
+// runs returns all runs, oldest first.
+func (h *house) runs() []run.Run {
+	h.t.Helper()
+	runs, _, err := h.store.List(h.t.Context(), store.Filter{}, "", 100)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	slices.Reverse(runs)
+	return runs
+}
+
+// theRun returns the only run.
+func (h *house) theRun() run.Run {
+	h.t.Helper()
+	runs := h.runs()
+	if len(runs) != 1 {
+		h.t.Fatalf("got %d runs, want 1", len(runs))
+	}
+	return runs[0]
+}
+
+func pushTo(branch string) triggers.Event {
+	return triggers.Event{
+		ID: "push-" + branch, Kind: triggers.Push, Repo: triggers.Repository{ID: "1", Name: "mill/flour"},
+		Ref: "refs/heads/" + branch, Branch: branch, After: "0123456789012345678901234567890123456789", Message: "Grind finer", Sender: "ada",
+	}
+}
+
+type definitions struct {
+	files []triggers.File
+	bad   []triggers.Unreadable
+	err   error
+}
+
+func (d *definitions) Definitions(context.Context, triggers.Access, triggers.At) ([]triggers.File, []triggers.Unreadable, error) {
+	return d.files, d.bad, d.err
+}
+
+// fakeForge reads events that were written as JSON, and remembers what it was told.
+type fakeForge struct {
+	mu      sync.Mutex
+	notices []report.Notice
+	fail    []error // for the next tries
+}
+
+func (f *fakeForge) Verify(http.Header, string, []byte) (triggers.Scope, error) {
+	return triggers.Scope{}, nil
+}
+
+func (f *fakeForge) Heading(http.Header) (triggers.Heading, error) { return triggers.Heading{}, nil }
+
+func (f *fakeForge) Parse(d triggers.Delivery) (triggers.Event, error) {
+	var e triggers.Event
+	if err := json.Unmarshal(d.Body, &e); err != nil {
+		return e, fmt.Errorf("%w: %w", triggers.ErrPayload, err)
+	}
+	e.ID, e.Delivery, e.Forge = d.ID, d.ID, d.Forge
+	return e, nil
+}
+
+func (f *fakeForge) Access(r triggers.Repository) (triggers.Access, error) {
+	return triggers.Access{URL: "https://gitea.test/" + r.Name}, nil
+}
+
+func (f *fakeForge) Notify(_ context.Context, n report.Notice) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.fail) > 0 {
+		err := f.fail[0]
+		f.fail = f.fail[1:]
+		return err
+	}
+	f.notices = append(f.notices, n)
+	return nil
+}
+
+// told lists the states that the forge was told, in order.
+func (f *fakeForge) told() []report.State {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var states []report.State
+	for _, n := range f.notices {
+		states = append(states, n.State)
+	}
+	return states
+}
+
+// fakeRunner runs jobs as goroutines: a job's command chooses what it does. It keeps jobs by id as the contract says.
+type fakeRunner struct {
+	mu      sync.Mutex
+	jobs    map[string]*fakeJob
+	stopped map[string]bool
+	started map[string]int // side effects, by task
+	gates   map[string]chan runners.Result
+}
+
+type fakeJob struct {
+	uid string
+	log []byte
+	end chan struct{}
+	res runners.Result
+}
+
+func newFakeRunner() *fakeRunner {
+	return &fakeRunner{jobs: map[string]*fakeJob{}, stopped: map[string]bool{}, started: map[string]int{}, gates: map[string]chan runners.Result{}}
+}
+
+// gate makes the task wait until a result is sent.
+func (f *fakeRunner) gate(task string) chan<- runners.Result {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.gates[task] = make(chan runners.Result, 1)
+	return f.gates[task]
+}
+
+func (f *fakeRunner) Start(_ context.Context, job runners.Job) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.stopped[job.ID] {
+		return "", runners.ErrStopped
+	}
+	if j := f.jobs[job.ID]; j != nil {
+		return j.uid, nil
+	}
+	j := &fakeJob{uid: fmt.Sprintf("uid-%d", len(f.jobs)), end: make(chan struct{})}
+	f.jobs[job.ID] = j
+	f.started[job.Task]++
+	j.log = fmt.Appendf(nil, "env %v\n", slices.Sorted(maps.Keys(job.Env)))
+	j.res = runners.Result{Class: runners.Succeeded, Outputs: map[string]string{"FLOUR": "of " + job.Task}}
+	gate := f.gates[job.Task]
+	if gate == nil {
+		close(j.end)
+		return j.uid, nil
+	}
+	go func() {
+		select {
+		case res := <-gate:
+			f.end(j, res)
+		case <-j.end:
+		}
+	}()
+	return j.uid, nil
+}
+
+func (f *fakeRunner) end(j *fakeJob, res runners.Result) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	select {
+	case <-j.end:
+	default:
+		j.res = res
+		close(j.end)
+	}
+}
+
+func (f *fakeRunner) Wait(ctx context.Context, id, uid string, log runners.Log) (runners.Result, error) {
+	f.mu.Lock()
+	j := f.jobs[id]
+	f.mu.Unlock()
+	if j == nil || j.uid != uid {
+		return runners.Result{Class: runners.Lost, ExitCode: -1}, nil
+	}
+	if _, err := log.Write(j.log); err != nil {
+		return runners.Result{}, err
+	}
+	select {
+	case <-j.end:
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return j.res, nil
+	case <-ctx.Done():
+		return runners.Result{}, ctx.Err()
+	}
+}
+
+func (f *fakeRunner) Stop(_ context.Context, id string) error {
+	f.mu.Lock()
+	j := f.jobs[id]
+	f.stopped[id] = true
+	f.mu.Unlock()
+	if j != nil {
+		f.end(j, runners.Result{Class: runners.Canceled, ExitCode: -1, Reason: "stopped"})
+	}
+	return nil
+}
+
+// effects is how often a task's side effect happened.
+func (f *fakeRunner) effects(task string) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.started[task]
+}
+
+var errWeather = errors.New("502 bad gateway")

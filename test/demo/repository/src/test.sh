@@ -1,0 +1,2 @@
+# The demo's unit test.
+test "$(sh src/mill.sh rye)" = RYE && echo "ok: rye is ground"
