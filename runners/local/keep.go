@@ -53,7 +53,7 @@ func keep(f folder) error {
 	if err := errors.Join(write(f.path(startedFile), nil), flush(string(f))); err != nil {
 		return fmt.Errorf("mark as started: %w", err)
 	}
-	os.Stdout.WriteString(ready) // Who waited for it may be dead: no matter.
+	unix.Write(1, []byte(ready)) // Who waits for it may be dead, no matter; os.Stdout would make that our death too.
 	return k.do()
 }
 

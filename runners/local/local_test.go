@@ -21,8 +21,17 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 3 && os.Args[1] == "_job" {
 		os.Exit(local.Keep(os.Args[2]))
 	}
+	if len(os.Args) == 5 && os.Args[1] == "_start" {
+		startAndHang(os.Args[2], os.Args[3], os.Args[4])
+	}
+	os.Setenv("MILLRACE_TOKEN", leak)
 	goleak.VerifyTestMain(m)
 }
+
+// leak is a secret of the agent's environment.
+const leak = "the-agents-own-secret"
+
+var quiet = slog.New(slog.DiscardHandler)
 
 // config is a runner of its own folder, whose keepers have ended before the folder goes.
 func config(t *testing.T) local.Config {
@@ -33,7 +42,7 @@ func config(t *testing.T) local.Config {
 	}
 	dir := filepath.Join(t.TempDir(), "jobs")
 	t.Cleanup(func() { awaitKeepers(t, dir) })
-	return local.Config{Dir: dir, Command: []string{self, "_job"}, Log: slog.New(slog.DiscardHandler)}
+	return local.Config{Dir: dir, Command: []string{self, "_job"}, Log: quiet}
 }
 
 // awaitKeepers waits until no job's lock is held.

@@ -112,7 +112,7 @@ func (g git) env() []string {
 		config = append(config, [2]string{"http.extraHeader", "Authorization: Basic " + g.basic()})
 	}
 	env := []string{
-		"LANG=C", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=/bin/false", "SSH_ASKPASS=/bin/false", "GIT_CONFIG_NOSYSTEM=1",
+		"LANG=C", "GIT_TERMINAL_PROMPT=0", "GIT_ASKPASS=true", "GIT_CONFIG_NOSYSTEM=1",
 		"GIT_CONFIG_GLOBAL=/dev/null", "GIT_ATTR_NOSYSTEM=1", "GIT_ALLOW_PROTOCOL=http:https:ssh",
 		"GIT_SSH_COMMAND=ssh -o BatchMode=yes -o ConnectTimeout=20", "GIT_SSH_VARIANT=ssh",
 		fmt.Sprintf("GIT_CONFIG_COUNT=%d", len(config)),

@@ -44,10 +44,8 @@ func (r *Runner) spawn(ctx context.Context, f folder, lock *os.File, source runn
 		return fmt.Errorf("start keeper: %w", err)
 	}
 	defer out.Close()
-	_, err = in.Write(secret) // It fits into the pipe.
-	if err := errors.Join(err, in.Close()); err != nil {
-		return fmt.Errorf("hand over credentials: %w", err)
-	}
+	in.Write(secret) // It fits into the pipe. A keeper that is dead by now cannot say that it is ready either.
+	in.Close()
 	defer context.AfterFunc(ctx, func() { out.SetReadDeadline(time.Unix(1, 0)) })()
 	if line, _ := bufio.NewReader(out).ReadString('\n'); line != ready {
 		if ctx.Err() != nil {
