@@ -98,6 +98,7 @@ func expiredComeFirst(t *testing.T, l line) {
 	first := l.one("dead", "old")
 	// Only the clock tells that a lease ran out: a Lease that waits for it would take the item.
 	<-time.After(short + short/10)
+	l.len(queue.Length{Ready: 1})
 	l.push("new")
 	if diff := cmp.Diff([]string{"old", "new"}, ids(l.lease("heir", 2))); diff != "" {
 		t.Errorf("leased (-want +got):\n%s", diff)
@@ -115,7 +116,7 @@ func renewKeeps(t *testing.T, l line) {
 			select {
 			case <-stop:
 				return
-			case <-time.After(short / 6):
+			case <-time.After(short / 10):
 				if lost, err := l.q.Renew(t.Context(), held...); err != nil || len(lost) > 0 {
 					t.Errorf("renew: got lost %v, error %v", ids(lost), err)
 					return
@@ -123,7 +124,7 @@ func renewKeeps(t *testing.T, l line) {
 			}
 		}
 	}()
-	l.nothing("thief", 2*short)
+	l.nothing("thief", short*3/2)
 	close(stop)
 	<-done
 	l.ack(held[0])

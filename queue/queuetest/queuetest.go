@@ -16,7 +16,7 @@ import (
 
 // short is a lease time that a test waits for, long one that does not run out in a test.
 const (
-	short = 300 * time.Millisecond
+	short = 400 * time.Millisecond
 	long  = time.Minute
 	limit = 30 * time.Second // no step takes longer, whatever the machine does
 )
