@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -35,6 +37,36 @@ func TestLaws(t *testing.T) {
 	queuetest.Run(t, func(t *testing.T, leaseTime time.Duration) queue.Queue[string] {
 		return open(t, redistest.Start(t).Client(), leaseTime)
 	})
+}
+
+// TestDocsNameWhatIsInRedis keeps docs/redis.md complete: each script, and each field and key that a script was seen to write.
+func TestDocsNameWhatIsInRedis(t *testing.T) {
+	t.Parallel()
+	docs, err := os.ReadFile("../../docs/redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob("*.lua")
+	if err != nil || len(names) == 0 {
+		t.Fatalf("scripts: got %v, %v", names, err)
+	}
+	rdb := redistest.Start(t).Client()
+	q := open(t, rdb, time.Minute)
+	push(t, q, "a")
+	if err := q.Return(t.Context(), one(t, q, "w", "a"), 0); err != nil {
+		t.Fatal(err)
+	}
+	for field := range rdb.XRange(t.Context(), stream, "-", "+").Val()[0].Values {
+		names = append(names, field)
+	}
+	for _, key := range rdb.Keys(t.Context(), "*").Val() {
+		names = append(names, strings.Replace(key, ":work", ":<name>", 1))
+	}
+	for _, name := range names {
+		if !strings.Contains(string(docs), "`"+name+"`") {
+			t.Errorf("docs/redis.md does not name `%s`", name)
+		}
+	}
 }
 
 func TestNewRefuses(t *testing.T) {
