@@ -88,8 +88,10 @@ func TestLaws(t *testing.T) {
 		{"package metric", "metrics/queue.go", imports("github.com/prometheus/client_golang/prometheus") + "var n prometheus.Counter", "no package-level metrics"},
 		{"table of constructors", "cmd/millrace/tables.go", imports("log/slog") + "var kinds = map[string]func(*slog.Logger){}", ""},
 		{"test that sleeps", "agent/agent_test.go", imports("time") + "func f() { time.Sleep(1) }", "a test does not sleep"},
-		{"test that sleeps in a bubble", "agent/agent_test.go",
-			imports("time") + imports("testing/synctest") + "func f() { synctest.Test(nil, func() { time.Sleep(1) }) }", ""},
+		{
+			"test that sleeps in a bubble", "agent/agent_test.go",
+			imports("time") + imports("testing/synctest") + "func f() { synctest.Test(nil, func() { time.Sleep(1) }) }", "",
+		},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
