@@ -32,21 +32,19 @@ func (a *Agent) decide(ctx context.Context, e triggers.Event) (store.Plan, []*ru
 		Event: e, Catalogue: a.cfg.Catalogue, Runners: a.runnerInfo(), DefaultRunner: a.cfg.DefaultRunner,
 		Cause: run.Cause{Kind: "delivery", ID: e.Delivery}, At: p.At,
 	}
-	var runs []*run.Snapshot
-	add := func(explanation pipeline.Explanation, plan *run.Snapshot) {
-		explained := store.Explained{Explanation: explanation}
-		if plan != nil {
-			explained.Run = plan.ID
-			runs = append(runs, plan)
-		}
-		p.Explanations = append(p.Explanations, explained)
-	}
-	for _, f := range files {
-		add(Decide(f, c))
-	}
+	decisions := Decide(files, c)
 	for _, u := range unreadable {
 		problem := pipeline.Problem{File: u.Path, Pos: param.Pos{Line: 1, Column: 1}, Message: u.Reason}
-		add(broken(pipeline.Pipeline{Name: pipeline.FileName(u.Path), File: u.Path}, []pipeline.Problem{problem}, c))
+		decisions = append(decisions, broken(pipeline.Pipeline{Name: pipeline.FileName(u.Path), File: u.Path}, []pipeline.Problem{problem}, c))
+	}
+	var runs []*run.Snapshot
+	for _, d := range decisions {
+		explained := store.Explained{Explanation: d.Explanation}
+		if d.Run != nil {
+			explained.Run = d.Run.ID
+			runs = append(runs, d.Run)
+		}
+		p.Explanations = append(p.Explanations, explained)
 	}
 	return p, runs, nil
 }
@@ -82,57 +80,75 @@ func (a *Agent) runnerInfo() map[string]run.RunnerInfo {
 	return infos
 }
 
-// Decide says what one definition file makes of the event in c: why it matches or not and, where something is to be
-// told, the snapshot of a run. A definition that cannot be read makes a run that has failed from its start, so that its
-// problems reach the commit by the way that every state takes; a required pipeline that is not affected makes one that
-// is skipped. It is pure, so that check, explain and exec decide as the planner does.
-func Decide(f triggers.File, c run.Compilation) (pipeline.Explanation, *run.Snapshot) {
-	p, problems := pipeline.Decode(f)
-	if len(problems) > 0 {
-		return broken(p, problems, c)
-	}
-	e := pipeline.Match(p, c.Event)
-	if !e.Matched && !e.Required {
-		return e, nil
-	}
-	plan, problems := run.Compile(p, c)
-	switch {
-	case len(problems) > 0:
-		return broken(p, problems, c)
-	case !e.Matched:
-		plan.Skip = "not affected: " + e.Reason
-	}
-	return e, &plan
+// Decision is what one definition file makes of an event: why it matches or not and, where something is to be told,
+// the snapshot of a run.
+type Decision struct {
+	pipeline.Explanation
+	Run *run.Snapshot
 }
 
-// DecideAnyway is Decide for a person who names the pipeline: whether it wants the event does not matter.
-func DecideAnyway(f triggers.File, c run.Compilation) (pipeline.Explanation, *run.Snapshot) {
-	p, problems := pipeline.Decode(f)
-	if len(problems) > 0 {
-		return broken(p, problems, c)
+// Decide decides for each definition file of a commit what it makes of the event in c. A definition that cannot be
+// read makes a run that has failed from its start, so that its problems reach the commit by the way that every state
+// takes; a required pipeline that is not affected makes one that is skipped. It is pure, so that explain and exec decide
+// as the planner does.
+func Decide(files []triggers.File, c run.Compilation) []Decision {
+	return decideBy(pipeline.Match, files, c)
+}
+
+// DecideAnyway is Decide for a person who names the pipeline: what it asks for does not matter.
+func DecideAnyway(files []triggers.File, c run.Compilation) []Decision {
+	return decideBy(func(p pipeline.Pipeline, _ triggers.Event) pipeline.Explanation {
+		return pipeline.Explanation{Pipeline: p.Name, File: p.File, Matched: true, Reason: "asked for by name"}
+	}, files, c)
+}
+
+func decideBy(match func(pipeline.Pipeline, triggers.Event) pipeline.Explanation, files []triggers.File, c run.Compilation) []Decision {
+	var names pipeline.Names
+	decisions := make([]Decision, len(files))
+	for i, f := range files {
+		p, problems := pipeline.Decode(f)
+		if taken := names.Taken(p); len(taken) > 0 { // told under a name of its own, or it would hide the first one's state
+			p.Name, problems = pipeline.FileName(f.Path), append(problems, taken...)
+		}
+		if len(problems) > 0 {
+			decisions[i] = broken(p, problems, c)
+			continue
+		}
+		decisions[i] = decide(f, p, match(p, c.Event), c)
+	}
+	return decisions
+}
+
+// decide does it for one sound definition.
+func decide(f triggers.File, p pipeline.Pipeline, e pipeline.Explanation, c run.Compilation) Decision {
+	if !e.Matched && !e.Required {
+		return Decision{Explanation: e}
 	}
 	plan, problems := run.Compile(p, c)
 	if len(problems) > 0 {
-		return broken(p, problems, c)
+		return broken(p, pipeline.Quote(f, problems), c)
 	}
-	return pipeline.Explanation{Pipeline: p.Name, File: p.File, Matched: true, Reason: "asked for by name"}, &plan
+	if !e.Matched {
+		plan.Skip = "not affected: " + e.Reason
+	}
+	return Decision{e, &plan}
 }
 
 // broken is what a definition with problems leads to. A request's small changes (labels, assignees) are not worth a
 // second telling.
-func broken(p pipeline.Pipeline, problems []pipeline.Problem, c run.Compilation) (pipeline.Explanation, *run.Snapshot) {
+func broken(p pipeline.Pipeline, problems []pipeline.Problem, c run.Compilation) Decision {
 	lines := make([]string, len(problems))
 	for i, problem := range problems {
 		lines[i] = problem.String()
 	}
 	e := pipeline.Explanation{Pipeline: p.Name, File: p.File, Reason: "the definition has problems: " + strings.Join(lines, "; ")}
 	if r := c.Event.Request; r != nil && !brings(r.Action) {
-		return e, nil
+		return Decision{Explanation: e}
 	}
-	return e, &run.Snapshot{
+	return Decision{e, &run.Snapshot{
 		ID: run.ID(c.Event.ID, p.File), Event: c.Event, Cause: c.Cause, Pipeline: p.Name, File: p.File,
 		Problems: problems, CreatedAt: c.At,
-	}
+	}}
 }
 
 // brings tells whether a request's action brings commits.

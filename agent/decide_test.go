@@ -16,7 +16,7 @@ import (
 func TestBrokenDefinitionIsTold(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		h := newHouse(t, green, "name: bad\nstagse: []\n")
+		h := newHouse(t, green, "name: bad\nstagse: []\n", strings.Replace(green, "name: build", "name: bad", 1))
 		h.files.bad = []triggers.Unreadable{{Path: ".millrace/link.yaml", Reason: "it is a symbolic link"}}
 		a, stop, _ := h.agent()
 		defer stop()
@@ -42,8 +42,8 @@ func TestBrokenDefinitionIsTold(t *testing.T) {
 				}
 			}
 		}
-		if broken != 2 {
-			t.Errorf("told %d broken definitions, want 2", broken)
+		if broken != 3 {
+			t.Errorf("told %d broken definitions, want 3: one is misspelt, one has its name, one is a link", broken)
 		}
 	})
 }

@@ -23,6 +23,7 @@ type Compilation struct {
 	Catalogue     template.Catalogue
 	Runners       map[string]RunnerInfo // the configured ones by name; nil: unknown, so nothing is checked against them
 	DefaultRunner string
+	Given         []param.Given // by who starts the run: over what the file says
 	Cause         Cause
 	At            time.Time
 }
@@ -43,10 +44,12 @@ func Compile(p pipeline.Pipeline, c Compilation) (Snapshot, []pipeline.Problem) 
 		Timeout: p.Timeout, CreatedAt: c.At,
 	}
 	k.names(givens(p))
+	k.names(c.Given)
 	for _, st := range p.Stages {
 		s.Stages = append(s.Stages, k.stage(st))
 	}
 	k.untaken(givens(p), "pipeline "+p.Name)
+	k.untaken(c.Given, starter)
 	if k.size > maxSettings {
 		k.fail(param.Pos{Line: 1, Column: 1}, "the parameters of all tasks together have %d bytes; at most %d are taken", k.size, maxSettings)
 	}

@@ -175,3 +175,29 @@ func TestCompileBounds(t *testing.T) {
 		t.Errorf("%d problems", len(problems))
 	}
 }
+
+func TestCompileGiven(t *testing.T) {
+	t.Parallel()
+	p, problems := pipeline.Decode(triggers.File{Path: "p.yaml", Data: []byte(`
+params: [{name: GREETING, value: morning}]
+stages: [{name: s, tasks: [{name: t, uses: script@v1, with: {SCRIPT: "true"}}]}]
+`)})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	evening := "evening"
+	given := []param.Given{{Name: "GREETING", Value: param.Value{Text: &evening}}}
+	s, problems := run.Compile(p, run.Compilation{Catalogue: template.Builtin(), DefaultRunner: "local", Given: given})
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	for _, setting := range s.Stages[0].Tasks[0].Settings {
+		if setting.Name == "GREETING" && (*setting.Value.Text != "evening" || setting.Origin != "the start of the run") {
+			t.Errorf("got %s from %s, want what the starter gave", *setting.Value.Text, setting.Origin)
+		}
+	}
+	given[0].Name = "GREETNG"
+	if _, problems = run.Compile(p, run.Compilation{Catalogue: template.Builtin(), Given: given}); len(problems) != 1 {
+		t.Errorf("a parameter that nobody takes: got %v, want one problem", problems)
+	}
+}

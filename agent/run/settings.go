@@ -12,6 +12,9 @@ import (
 	"github.com/millrace-ci/millrace/runners"
 )
 
+// starter is who gives Compilation.Given.
+const starter = "the start of the run"
+
 // settings gives a task's parameters their values, the nearest giver's, and checks them.
 func (k *compiler) settings(st pipeline.Stage, t pipeline.Task, tmpl template.Template) []param.Setting {
 	decls := k.decls(tmpl)
@@ -20,6 +23,7 @@ func (k *compiler) settings(st pipeline.Stage, t pipeline.Task, tmpl template.Te
 		{Origin: "pipeline " + k.pipeline.Name, Given: givens(k.pipeline)},
 		{Origin: "stage " + st.Name, Given: st.With},
 		{Origin: "task " + t.Name, Given: t.With},
+		{Origin: starter, Given: k.Given},
 	}
 	k.take(decls, layers)
 	k.undeclared(decls, t, tmpl)
@@ -80,12 +84,12 @@ func (k *compiler) undeclared(decls []param.Decl, t pipeline.Task, tmpl template
 	}
 }
 
-// untaken reports what a pipeline or stage gives and none of its tasks takes.
+// untaken reports what a pipeline, a stage or the starter gives and none of its tasks takes.
 func (k *compiler) untaken(given []param.Given, giver string) {
 	known := slices.Collect(maps.Keys(k.known))
 	for _, g := range given {
 		if !k.blind && !k.taken[giver+" "+g.Name] && !isSystem(g.Name) {
-			k.fail(g.Pos, "no task of %s takes the parameter `%s`%s", giver, g.Name, param.DidYouMean(g.Name, known))
+			k.fail(g.Pos, "no task takes the parameter `%s` of %s%s", g.Name, giver, param.DidYouMean(g.Name, known))
 		}
 	}
 }
