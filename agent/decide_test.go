@@ -29,7 +29,7 @@ func TestBrokenDefinitionIsTold(t *testing.T) {
 				t.Errorf("%s is not settled", r.Plan.Pipeline)
 			}
 		}
-		want := map[string]run.State{"build": run.Succeeded, "bad": run.Failed, "link": run.Failed}
+		want := map[string]run.State{"build": run.Succeeded, "bad": run.Failed, "2": run.Failed, "link": run.Failed}
 		if fmt.Sprint(states) != fmt.Sprint(want) {
 			t.Errorf("got %v, want %v", states, want)
 		}
@@ -43,7 +43,7 @@ func TestBrokenDefinitionIsTold(t *testing.T) {
 			}
 		}
 		if broken != 3 {
-			t.Errorf("told %d broken definitions, want 3: one is misspelt, one has its name, one is a link", broken)
+			t.Errorf("told %d broken definitions, want 3: one is misspelt, one has its name (and is told under its file's), one is a link", broken)
 		}
 	})
 }
