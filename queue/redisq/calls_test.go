@@ -203,15 +203,23 @@ func BenchmarkIdlePickup(b *testing.B) {
 	b.ReportMetric(float64(took.Microseconds())/float64(b.N), "µs/pickup")
 }
 
-// blocked waits until the server has a blocked client; the server has no signal for it.
+// blocked waits until the server has a blocked client.
 func blocked(t testing.TB, rdb *redis.Client) {
 	t.Helper()
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); <-time.After(time.Millisecond) {
-		if info, err := rdb.InfoMap(t.Context(), "clients").Result(); err == nil && info["Clients"]["blocked_clients"] == "1" {
-			return
+	poll(t, "a client is blocked", func() bool {
+		info, err := rdb.InfoMap(t.Context(), "clients").Result()
+		return err == nil && info["Clients"]["blocked_clients"] == "1"
+	})
+}
+
+// poll waits for what the server gives no signal of.
+func poll(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !is(); <-time.After(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after 30 s it is still not so that %s", what)
 		}
 	}
-	t.Fatal("no client is blocked after 30 s")
 }
 
 // stats is how often the server ran each command.

@@ -273,21 +273,38 @@ func TestAnswerAfterTheEndIsHandedBack(t *testing.T) {
 	if err := q.Ack(t.Context(), one(t, q, "w", "first")); err != nil { // Now all scripts are known and a connection is open.
 		t.Fatal(err)
 	}
-	if err := server.Client().Do(t.Context(), "CLIENT", "PAUSE", "300", "ALL").Err(); err != nil {
+	other := server.Client()
+	rdb.Ping(t.Context())
+	if err := other.Do(t.Context(), "CLIENT", "PAUSE", "60000", "WRITE").Err(); err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	if leases, err := q.Lease(ctx, "w", 3); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("lease: got %v, %v, want %v", leases, err, context.DeadlineExceeded)
+	ended := make(chan error, 1)
+	go func() {
+		_, err := q.Lease(ctx, "w", 3)
+		ended <- err
+	}()
+	poll(t, "the server has the script", func() bool {
+		return strings.Contains(other.ClientList(t.Context()).Val(), "cmd=evalsha")
+	})
+	<-ctx.Done()
+	if err := other.ClientUnpause(t.Context()).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("lease: got %v, want %v", err, context.DeadlineExceeded)
 	}
 	length(t, q, queue.Length{Ready: 3})
-	leases := lease(t, q, "w", 3)
 	var tries []int
-	for _, l := range leases {
-		tries = append(tries, l.Tries)
+	var order []string
+	for _, l := range lease(t, q, "w", 3) {
+		tries, order = append(tries, l.Tries), append(order, l.Item.ID)
 	}
-	if diff := cmp.Diff([]int{2, 2, 2}, tries); diff != "" { // Or the server answered in time, and this test shows nothing.
+	if diff := cmp.Diff([]string{"a", "b", "c"}, order); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]int{2, 2, 2}, tries); diff != "" { // Else nothing was handed out, and this test shows nothing.
 		t.Errorf("tries (-want +got):\n%s", diff)
 	}
 }
