@@ -120,7 +120,9 @@ func reason(body []byte, authorization string) string {
 	if told.Message != "" {
 		text = told.Message
 		for _, e := range told.Errors {
-			text += ": " + e.Message
+			if e.Message != "" {
+				text += ": " + e.Message
+			}
 		}
 	}
 	if f := strings.Fields(authorization); len(f) > 0 {

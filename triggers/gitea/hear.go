@@ -63,6 +63,9 @@ func first(h http.Header, names ...string) string {
 
 // Parse implements triggers.Source.
 func (f *Forge) Parse(d triggers.Delivery) (triggers.Event, error) {
+	if err := triggers.CheckShape(d.Body); err != nil {
+		return triggers.Event{}, err
+	}
 	payload, err := f.parser.Parse(&http.Request{
 		Method: http.MethodPost,
 		Header: http.Header{"X-Gitea-Event": {d.Kind}},
@@ -136,6 +139,9 @@ func files(commits []*webhook.PayloadCommit) *[]string {
 
 // deletion is a branch or tag that is gone. Gitea names it without refs/ and tells no commit.
 func deletion(p webhook.DeletePayload) (triggers.Event, error) {
+	if p.PusherType == "" { // The header is not signed, and a create differs from a delete only in this.
+		return triggers.Event{}, fmt.Errorf("%w: delete: no pusher_type", triggers.ErrPayload)
+	}
 	e := triggers.Event{Kind: triggers.Deletion, Sender: login(p.Sender), Repo: repository(p.Repo)}
 	switch p.RefType {
 	case "branch":

@@ -44,6 +44,9 @@ func (f *Forge) Heading(h http.Header) (triggers.Heading, error) {
 
 // Parse implements triggers.Source.
 func (f *Forge) Parse(d triggers.Delivery) (triggers.Event, error) {
+	if err := triggers.CheckShape(d.Body); err != nil {
+		return triggers.Event{}, err
+	}
 	payload, err := f.parser.Parse(&http.Request{
 		Method: http.MethodPost,
 		Header: http.Header{"X-Github-Event": {d.Kind}},

@@ -1,0 +1,102 @@
+package github_test
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/millrace-ci/millrace/triggers"
+	"github.com/millrace-ci/millrace/triggers/github"
+	"github.com/millrace-ci/millrace/triggers/triggertest"
+)
+
+// recorded are GitHub's deliveries, by their event header.
+var recorded = []struct {
+	event, name string
+	err         error
+}{
+	{"push", "push", nil},
+	{"push", "push_new_branch", nil},
+	{"push", "push_forced", nil},
+	{"push", "push_tag_annotated", nil},
+	{"push", "push_branch_deleted", nil},
+	{"push", "push_tag_deleted", nil},
+	{"push", "push_notes", triggers.ErrIgnored},
+	{"pull_request", "pull_request_opened", nil},
+	{"pull_request", "pull_request_synchronize", nil},
+	{"pull_request", "pull_request_labeled", nil},
+	{"pull_request", "pull_request_merged", nil},
+	{"pull_request", "pull_request_fork", nil},
+	{"pull_request", "pull_request_fork_gone", nil},
+}
+
+func kit() triggertest.Kit {
+	k := triggertest.Kit{
+		New: func(secrets triggers.Secrets) (triggers.Source, error) {
+			return github.New(github.Config{Name: "github", Secrets: secrets})
+		},
+		Sign: func(h http.Header, secret triggers.Secret, body []byte) {
+			mac := hmac.New(sha256.New, []byte(secret))
+			mac.Write(body)
+			h.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
+		},
+		Foreign: map[string]http.Header{
+			"gitea":  heading("X-Gitea-Event", "push", "X-GitHub-Event", "push", "X-GitHub-Delivery", "u", "X-Gitea-Delivery", "u"),
+			"gitlab": heading("X-Gitlab-Event", "Push Hook"),
+		},
+	}
+	for _, r := range recorded {
+		k.Recorded = append(k.Recorded, triggertest.Recorded{Name: r.name, Err: r.err, Header: heading(
+			"X-GitHub-Event", r.event, "X-GitHub-Delivery", "72d3162e-cc78-11e3-81ab-4c9367dc0958", "X-GitHub-Hook-ID", "292430182",
+			"User-Agent", "GitHub-Hookshot/044aadd", "Content-Type", "application/json")})
+	}
+	return k
+}
+
+func heading(pairs ...string) http.Header {
+	h := http.Header{}
+	for i := 0; i < len(pairs); i += 2 {
+		h.Set(pairs[i], pairs[i+1])
+	}
+	return h
+}
+
+func TestLaws(t *testing.T) { triggertest.Run(t, kit()) }
+
+func TestHeading(t *testing.T) {
+	t.Parallel()
+	f, err := github.New(github.Config{Name: "github"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for event, acts := range map[string]bool{"push": true, "pull_request": true, "create": false, "delete": false, "ping": false, "merge_group": false} {
+		got, err := f.Heading(heading("X-GitHub-Event", event, "X-GitHub-Delivery", "u", "X-GitHub-Hook-ID", "7"))
+		if want := (triggers.Heading{Kind: event, Key: "u", Hook: "7", Acts: acts}); err != nil || got != want {
+			t.Errorf("%s: got %+v, %v, want %+v", event, got, err, want)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	for name, body := range kit().Bodies(f) {
+		f.Add(name[:2] == "pu" && name[:4] != "push", body)
+	}
+	s, err := kit().New(nil)
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, request bool, body []byte) {
+		d := triggers.Delivery{ID: "d", Forge: "github", Kind: "push", Body: body, At: time.Unix(1, 0)}
+		if request {
+			d.Kind = "pull_request"
+		}
+		if e, err := s.Parse(d); err == nil {
+			if err := triggertest.Possible(e); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
