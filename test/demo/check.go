@@ -18,7 +18,7 @@ func check(ctx context.Context, forge *giteatest.Server, d *daemon, commit strin
 	if len(statuses) == 0 || statuses[0].Context != "millrace/build" || statuses[0].State != "success" {
 		return fmt.Errorf("the commit's newest status is not success: %+v", statuses)
 	}
-	page, err := get(ctx, statuses[0].URL)
+	page, err := get(ctx, statuses[0].TargetURL)
 	if err != nil {
 		return err
 	}

@@ -80,31 +80,50 @@ func demo(ctx context.Context) (err error) {
 
 // show pushes, prints the ten steps as they happen, and checks what came of them.
 func show(ctx context.Context, forge *giteatest.Server, d *daemon) error {
-	if err := forge.CreateRepo(owner, name); err != nil {
+	work, commit, err := prepare(ctx, forge)
+	if err != nil {
 		return err
 	}
+	defer work.Close()
 	forge.AddHook(d.url+"/hooks/gitea", secret)
-	files, err := content()
-	if err != nil {
-		return err
-	}
-	p := &progress{start: time.Now(), events: map[int]event{}}
-	commit, err := giteatest.Push(ctx, forge.CloneURL(owner, name), "main", "Grind finer\n\nThe demo's commit.", files)
-	if err != nil {
-		return err
-	}
 	fmt.Printf("\nOne push, ten steps\n\n")
-	p.step(1, time.Now(), fmt.Sprintf("git push: commit %.8s to main of %s/%s", commit, owner, name))
+	p := &progress{start: time.Now(), events: map[int]event{}}
+	p.step(1, p.start, fmt.Sprintf("git push: commit %.8s to main of %s/%s", commit, owner, name))
+	pushed := make(chan error, 1)
+	go func() { pushed <- work.Push(ctx) }()
 	go func() {
 		if told(ctx, forge) == nil {
 			sent := pushDelivery(forge)
 			p.step(2, sent.At, fmt.Sprintf("Gitea sends delivery %s, signed; the answer is %d", sent.UUID, sent.Status))
 		}
 	}()
-	if err := d.follow(ctx, p); err != nil {
+	if err := errors.Join(d.follow(ctx, p), <-pushed); err != nil {
 		return err
 	}
 	return check(ctx, forge, d, commit)
+}
+
+// prepare makes a repository with the demo's content, which nobody is told of, and a commit on top to be pushed.
+func prepare(ctx context.Context, forge *giteatest.Server) (*giteatest.Worktree, string, error) {
+	if err := forge.CreateRepo(owner, name); err != nil {
+		return nil, "", err
+	}
+	work, err := giteatest.Clone(ctx, forge.CloneURL(owner, name), "main")
+	if err != nil {
+		return nil, "", err
+	}
+	files, err := content()
+	if err != nil {
+		return nil, "", err
+	}
+	if _, err := work.Commit(ctx, "Build a mill", files); err != nil {
+		return nil, "", err
+	}
+	if err := work.Push(ctx); err != nil {
+		return nil, "", err
+	}
+	commit, err := work.Commit(ctx, "Grind finer\n\nThe demo's commit.", map[string]string{"src/README": "Stones were dressed.\n"})
+	return work, commit, err
 }
 
 // told waits until the push was delivered.

@@ -9,16 +9,33 @@ import (
 	"strings"
 )
 
-// Push commits files (path to content) in a new working tree, pushes that to branch at url, and returns the commit.
-// Each call makes a history of its own, so it is a forced push where the branch exists.
-func Push(ctx context.Context, url, branch, message string, files map[string]string) (string, error) {
+// Worktree is a clone that somebody works in.
+type Worktree struct {
+	dir, branch string
+}
+
+// Clone clones url and stands on branch, which need not exist yet. The caller closes it.
+func Clone(ctx context.Context, url, branch string) (*Worktree, error) {
 	dir, err := os.MkdirTemp("", "worktree-")
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	defer os.RemoveAll(dir)
+	w := &Worktree{dir, branch}
+	for _, args := range [][]string{{"clone", "-q", url, "."}, {"symbolic-ref", "HEAD", "refs/heads/" + branch}} {
+		if _, err := w.git(ctx, args...); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
+}
+
+// Close removes the clone.
+func (w *Worktree) Close() error { return os.RemoveAll(w.dir) }
+
+// Commit writes files (path to content) and commits them as Ada Lovelace. It returns the commit.
+func (w *Worktree) Commit(ctx context.Context, message string, files map[string]string) (string, error) {
 	for name, content := range files {
-		path := filepath.Join(dir, filepath.FromSlash(name))
+		path := filepath.Join(w.dir, filepath.FromSlash(name))
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return "", err
 		}
@@ -26,22 +43,29 @@ func Push(ctx context.Context, url, branch, message string, files map[string]str
 			return "", err
 		}
 	}
-	commit := ""
-	for _, args := range [][]string{
-		{"init", "-q", "-b", branch},
-		{"add", "-A"},
-		{"-c", "user.name=Ada Lovelace", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false", "commit", "-q", "-m", message},
-		{"push", "-q", "--force", url, "HEAD:refs/heads/" + branch},
-		{"rev-parse", "HEAD"},
-	} {
-		cmd := exec.CommandContext(ctx, "git", args...)
-		cmd.Dir = dir
-		cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0")
-		out, err := cmd.CombinedOutput()
-		if err != nil {
-			return "", fmt.Errorf("git %s: %w\n%s", args[0], err, out)
-		}
-		commit = strings.TrimSpace(string(out))
+	if _, err := w.git(ctx, "add", "-A"); err != nil {
+		return "", err
 	}
-	return commit, nil
+	who := []string{"-c", "user.name=Ada Lovelace", "-c", "user.email=ada@example.com", "-c", "commit.gpgsign=false"}
+	if _, err := w.git(ctx, append(who, "commit", "-q", "--allow-empty", "-m", message)...); err != nil {
+		return "", err
+	}
+	return w.git(ctx, "rev-parse", "HEAD")
+}
+
+// Push pushes what was committed.
+func (w *Worktree) Push(ctx context.Context) error {
+	_, err := w.git(ctx, "push", "-q", "origin", "HEAD:refs/heads/"+w.branch)
+	return err
+}
+
+func (w *Worktree) git(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "git", args...)
+	cmd.Dir = w.dir
+	cmd.Env = append(os.Environ(), "GIT_CONFIG_GLOBAL="+os.DevNull, "GIT_CONFIG_NOSYSTEM=1", "GIT_TERMINAL_PROMPT=0")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		return "", fmt.Errorf("git %s: %w\n%s", args[0], err, out)
+	}
+	return strings.TrimSpace(string(out)), nil
 }

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/millrace-ci/millrace/agent"
+	"github.com/millrace-ci/millrace/agent/report"
+	"github.com/millrace-ci/millrace/triggers"
+	"github.com/millrace-ci/millrace/triggers/gitea"
+	"github.com/millrace-ci/millrace/triggers/github"
+)
+
+// forge is a value that is heard from and spoken to.
+type forge interface {
+	triggers.Source
+	agent.Access
+	report.Notifier
+}
+
+// forgeKinds is the table of forges: to add one, add its line.
+var forgeKinds = map[string]func(ForgeConfig) (forge, error){
+	"github": func(f ForgeConfig) (forge, error) {
+		return github.New(github.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: f.secrets()})
+	},
+	"gitea": func(f ForgeConfig) (forge, error) {
+		return gitea.New(gitea.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: f.secrets()})
+	},
+}
+
+// buildForges makes the configured forges, and reports all that is wrong with them at once.
+func buildForges(c *Config) (map[string]agent.Forge, map[string]triggers.Source, error) {
+	forges, sources := map[string]agent.Forge{}, map[string]triggers.Source{}
+	var errs []error
+	for _, f := range c.Forges {
+		build, ok := forgeKinds[f.Kind]
+		if !ok {
+			errs = append(errs, fmt.Errorf("forges: %s: kind %q is not known, say github or gitea", f.Name, f.Kind))
+			continue
+		}
+		made, err := build(f)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("forges: %s: %w", f.Name, err))
+			continue
+		}
+		forges[f.Name] = agent.Forge{Source: made, Access: made, Status: made, Repositories: f.Repositories}
+		sources[f.Name] = made
+	}
+	return forges, sources, errors.Join(errs...)
+}
+
+func (f ForgeConfig) secrets() triggers.Secrets {
+	var all triggers.Secrets
+	for _, s := range f.WebhookSecrets {
+		all = append(all, triggers.WebhookSecret{Value: s.Secret, Repositories: s.Repositories, PerRepository: s.PerRepository})
+	}
+	return all
+}

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// client talks to a daemon.
+type client struct {
+	server string
+	token  string
+}
+
+// flags adds --server, whose default is MILLRACE_SERVER. MILLRACE_TOKEN is sent where it is set.
+func (cl *client) flags(c *cobra.Command) {
+	server := os.Getenv("MILLRACE_SERVER")
+	if server == "" {
+		server = "http://127.0.0.1:8080"
+	}
+	cl.token = os.Getenv("MILLRACE_TOKEN")
+	c.Flags().StringVar(&cl.server, "server", server, "address of the daemon (MILLRACE_SERVER)")
+}
+
+// get opens what is at path. The caller closes it.
+func (cl *client) get(ctx context.Context, path string) (io.ReadCloser, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(cl.server, "/")+path, nil)
+	if err != nil {
+		return nil, usage(fmt.Errorf("--server: %w", err))
+	}
+	if cl.token != "" {
+		req.Header.Set("Authorization", "Bearer "+cl.token)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return nil, fmt.Errorf("%w: is millrace serve running there? (--server, MILLRACE_SERVER)", err)
+	}
+	if res.StatusCode == http.StatusOK {
+		return res.Body, nil
+	}
+	defer res.Body.Close()
+	return nil, refusal(res)
+}
+
+// refusal is the error in an answer that is no success.
+func refusal(res *http.Response) error {
+	body, err := io.ReadAll(io.LimitReader(res.Body, 64<<10))
+	if err != nil {
+		return err
+	}
+	var p struct{ Detail string }
+	if json.Unmarshal(body, &p) == nil && p.Detail != "" {
+		return errors.New(p.Detail)
+	}
+	return fmt.Errorf("the server answers %s: %s", res.Status, strings.TrimSpace(string(body)))
+}
+
+// getJSON reads what is at path into v.
+func (cl *client) getJSON(ctx context.Context, path string, v any) error {
+	body, err := cl.get(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if err := json.NewDecoder(body).Decode(v); err != nil {
+		return fmt.Errorf("read answer of %s: %w", path, err)
+	}
+	return nil
+}

@@ -1,0 +1,86 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-ci/millrace/agent/api"
+)
+
+func logsCommand(s streams) *cobra.Command {
+	var cl client
+	var follow bool
+	c := &cobra.Command{
+		Use: "logs ID [TASK]", Short: "Print the log of a run's task, or of all its tasks", Args: between(1, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 2 {
+				return printLog(c.Context(), s, &cl, args[0], args[1], follow)
+			}
+			var r api.Run
+			if err := cl.getJSON(c.Context(), "/api/v1/runs/"+url.PathEscape(args[0]), &r); err != nil {
+				return err
+			}
+			for _, stage := range r.Stages {
+				for _, t := range stage.Tasks {
+					fmt.Fprintf(s.out, "--- %s / %s\n", stage.Name, t.Name)
+					if err := printLog(c.Context(), s, &cl, r.ID, t.Name, follow && !t.State.Final()); err != nil {
+						return err
+					}
+				}
+			}
+			return nil
+		},
+	}
+	c.Flags().BoolVarP(&follow, "follow", "f", false, "go on until the task has ended")
+	cl.flags(c)
+	return c
+}
+
+func printLog(ctx context.Context, s streams, cl *client, id, task string, follow bool) error {
+	path := "/api/v1/runs/" + url.PathEscape(id) + "/tasks/" + url.PathEscape(task) + "/log"
+	if follow {
+		path += "?follow=true"
+	}
+	body, err := cl.get(ctx, path)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	if !follow {
+		_, err = io.Copy(s.out, body)
+		return err
+	}
+	return printEvents(s.out, body)
+}
+
+// printEvents prints the text of server-sent events until the one that ends them.
+func printEvents(out io.Writer, events io.Reader) error {
+	const longest = 4 << 20 // a chunk of a log, as JSON
+	lines := bufio.NewScanner(events)
+	lines.Buffer(nil, longest)
+	for lines.Scan() {
+		if lines.Text() == "event: end" {
+			return nil
+		}
+		data, ok := strings.CutPrefix(lines.Text(), "data: ")
+		if !ok {
+			continue
+		}
+		var chunk struct{ Text string }
+		if err := json.Unmarshal([]byte(data), &chunk); err != nil {
+			return fmt.Errorf("read log: %w", err)
+		}
+		fmt.Fprint(out, chunk.Text)
+	}
+	if err := lines.Err(); err != nil {
+		return fmt.Errorf("read log: %w", err)
+	}
+	return fmt.Errorf("the log was cut off before its end: %w", io.ErrUnexpectedEOF)
+}

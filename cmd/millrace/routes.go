@@ -1,0 +1,41 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/millrace-ci/millrace/agent/api"
+	"github.com/millrace-ci/millrace/agent/web"
+)
+
+// routes mounts everything that is asked over HTTP. Webhooks are signed, and health and metrics tell nothing of
+// anybody's code; all else is for people on this machine.
+func (c *Config) routes(hooks http.Handler, actions api.Actions, m memory, n numbers, ready func(context.Context) error, log *slog.Logger) http.Handler {
+	mux := http.NewServeMux()
+	if slices.Contains(c.Roles, "hook") {
+		mux.Handle("/hooks/{forge}", hooks)
+	}
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), 2*time.Second)
+		defer cancel()
+		if err := ready(ctx); err != nil {
+			http.Error(w, "redis cannot be asked", http.StatusServiceUnavailable)
+			return
+		}
+		_, _ = w.Write([]byte("ready\n"))
+	})
+	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}))
+	if slices.Contains(c.Roles, "web") {
+		cfg := api.Config{URL: c.Server.URL, Runs: m.runs, Plans: m.plans, Inbox: m.inbox, Logs: m.logs, Actions: actions, Log: log}
+		mux.Handle("/api/", api.Guard(c.Server.URL, api.New(cfg)))
+		page := web.New(web.Config{Runs: m.runs, Plans: m.plans, Inbox: m.inbox, Logs: m.logs, Now: time.Now, Log: log})
+		mux.Handle("/", api.Guard(c.Server.URL, page))
+	}
+	return mux
+}

@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/url"
+	"strconv"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/millrace-ci/millrace/agent/api"
+)
+
+func runsCommand(s streams) *cobra.Command {
+	var cl client
+	var output string
+	limit := 20
+	filters := map[string]*string{}
+	c := &cobra.Command{
+		Use: "runs [ID]", Short: "List runs, or show one", Args: between(0, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				return showRun(c.Context(), s, &cl, args[0], output)
+			}
+			query := url.Values{"limit": {strconv.Itoa(limit)}}
+			for name, value := range filters {
+				if *value != "" {
+					query.Set(name, *value)
+				}
+			}
+			return listRuns(c.Context(), s, &cl, query, output)
+		},
+	}
+	for _, name := range []string{"repo", "branch", "pipeline", "state", "commit"} {
+		filters[name] = c.Flags().String(name, "", "only runs with this "+name)
+	}
+	c.Flags().IntVar(&limit, "limit", limit, "how many at most")
+	cl.flags(c)
+	outputFlag(c, &output)
+	return c
+}
+
+func listRuns(ctx context.Context, s streams, cl *client, query url.Values, output string) error {
+	var page api.Page[api.Run]
+	if err := cl.getJSON(ctx, "/api/v1/runs?"+query.Encode(), &page); err != nil {
+		return err
+	}
+	return printAs(s.out, output, page, func(out io.Writer) error {
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "RUN\tSTATE\tPIPELINE\tREPO\tREF\tCOMMIT\tTOOK")
+		for _, r := range page.Items {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%.8s\t%s\n", r.ID, r.State, r.Pipeline, r.Repo, r.Ref, r.Commit, took(r.StartedAt.Time(), r.EndedAt.Time()))
+		}
+		return w.Flush()
+	})
+}
+
+func showRun(ctx context.Context, s streams, cl *client, id, output string) error {
+	var r api.Run
+	if err := cl.getJSON(ctx, "/api/v1/runs/"+url.PathEscape(id), &r); err != nil {
+		return err
+	}
+	return printAs(s.out, output, r, func(out io.Writer) error {
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		fmt.Fprintf(w, "%s\t%s  %s\n", r.Pipeline, r.State, r.Reason)
+		fmt.Fprintf(w, "commit\t%.12s of %s, %s by %s\n", r.Commit, r.Repo, r.Ref, r.Actor)
+		fmt.Fprintf(w, "page\t%s\n", r.URL)
+		if r.Status != nil && r.Status.Error != "" {
+			fmt.Fprintf(w, "status\tNOT told: %s\n", r.Status.Error)
+		}
+		for _, p := range r.Problems {
+			fmt.Fprintf(w, "problem\t%s\n", p)
+		}
+		for _, stage := range r.Stages {
+			fmt.Fprintf(w, "\n%s\n", stage.Name)
+			for _, t := range stage.Tasks {
+				fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", t.Name, t.State, took(t.StartedAt.Time(), t.EndedAt.Time()), t.Reason)
+			}
+		}
+		return w.Flush()
+	})
+}
+
+// took is how long something took, or takes until now, to a tenth of a second.
+func took(from, to time.Time) string {
+	if from.IsZero() {
+		return "-"
+	}
+	if to.IsZero() {
+		to = time.Now()
+	}
+	return to.Sub(from).Round(100 * time.Millisecond).String()
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/millrace-ci/millrace/agent"
+	"github.com/millrace-ci/millrace/agent/template"
+	"github.com/millrace-ci/millrace/triggers/door"
+	"github.com/millrace-ci/millrace/triggers/repo"
+)
+
+func serveCommand(s streams) *cobra.Command {
+	var file, listen string
+	c := &cobra.Command{
+		Use: "serve", Short: "Run the daemon", Args: noArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			flags := map[string]any{}
+			if listen != "" {
+				flags["server.listen"] = listen
+			}
+			cfg, err := loadConfig(file, flags)
+			if err != nil {
+				return usage(err)
+			}
+			log := slog.New(slog.NewJSONHandler(s.err, nil))
+			return serve(c.Context(), cfg, options{log: log, lease: leaseTime})
+		},
+	}
+	c.Flags().StringVarP(&file, "config", "c", "", "configuration file (default ./millrace.yaml if there is one)")
+	c.Flags().StringVar(&listen, "listen", "", "address to listen on, over what the file says")
+	return c
+}
+
+// options are what a test may want otherwise.
+type options struct {
+	log   *slog.Logger
+	lease time.Duration
+	redis redis.Hook // sees every call to Redis; nil: nobody does
+}
+
+// serve builds the parts in flow order and lets them run until ctx ends.
+func serve(ctx context.Context, c *Config, o options) error {
+	data, err := openData(c.Data)
+	if err != nil {
+		return err
+	}
+	defer data.close()
+	rdb, closeRedis, err := connectRedis(ctx, c, o.log)
+	if err != nil {
+		return err
+	}
+	defer closeRedis()
+	if rdb != nil && o.redis != nil {
+		rdb.AddHook(o.redis)
+	}
+	nums := newNumbers(c)
+	mem, err := memoryIn(rdb, c, o.lease, nums.queue, o.log)
+	if err != nil {
+		return err
+	}
+	forges, sources, err := buildForges(c)
+	if err != nil {
+		return usage(err)
+	}
+	runners, err := buildRunners(c, data, o.log)
+	if err != nil {
+		return err
+	}
+	a, err := agent.New(agent.Config{
+		Name: agentName(), URL: c.Server.URL, Roles: c.agentRoles(),
+		Forges: forges, Runners: runners, DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(), Definitions: repo.New(repo.Config{Log: o.log}),
+		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Logs: mem.logs,
+		LeaseTime: o.lease, KeepFor: c.Retention.Deliveries, KeepBytes: int64(c.Retention.DeliveriesBytes), StopGrace: stopGrace,
+		Now: time.Now, Metrics: nums.agent, Log: o.log,
+	})
+	if err != nil {
+		return err
+	}
+	d, err := door.New(door.Config{
+		Forges: sources, Inbox: mem.inbox, Plan: a.PushDeliveries, URL: c.Server.URL, Metrics: nums.door, Log: o.log,
+	})
+	if err != nil {
+		return err
+	}
+	ready := func(ctx context.Context) error { return checkMemory(ctx, rdb) }
+	return live(ctx, c, o.log, parts{agent: a, door: d, handler: c.routes(d, a, mem, nums, ready, o.log)})
+}
+
+// stopGrace is what a task gets between being asked to end and being ended.
+const stopGrace = 10 * time.Second
+
+// parts are what runs.
+type parts struct {
+	agent   *agent.Agent
+	door    *door.Door
+	handler http.Handler
+}
+
+// live runs the parts until ctx ends or one fails. When ctx ends, nothing new is taken on (intake), and what is being
+// done has the grace to end (work).
+func live(ctx context.Context, c *Config, log *slog.Logger, p parts) error {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Server.Listen)
+	if err != nil {
+		return fmt.Errorf("listen on %s: %w", c.Server.Listen, err)
+	}
+	g, intake := errgroup.WithContext(ctx)
+	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(intake, func() { time.AfterFunc(c.ShutdownGrace, cancel) })()
+	g.Go(func() error { return serveHTTP(intake, listener, p.handler, log) })
+	g.Go(func() error { return p.door.Run(intake) })
+	g.Go(func() error { return p.agent.Run(intake, work) })
+	log.InfoContext(ctx, "ready", "address", "http://"+listener.Addr().String(), "url", c.Server.URL, "version", version)
+	err = g.Wait()
+	log.InfoContext(ctx, "ended", "err", err)
+	return err
+}
+
+// serveHTTP serves until intake ends; then it lets requests that are being answered end.
+func serveHTTP(intake context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+	srv := &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       60 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelDebug),
+		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(intake) },
+	}
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(l) }()
+	select {
+	case err := <-served:
+		return fmt.Errorf("serve: %w", err)
+	case <-intake.Done():
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(intake), 2*time.Second)
+	defer cancel()
+	if err := srv.Shutdown(end); err != nil {
+		_ = srv.Close() // followers of logs come back by themselves
+	}
+	<-served
+	return nil
+}
+
+// agentName is a name that no other process has, and no later one: host, and something random.
+func agentName() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "agent"
+	}
+	return host + "-" + strings.ToLower(rand.Text()[:8])
+}
+
+func (c *Config) agentRoles() agent.Roles {
+	has := func(role string) bool { return slices.Contains(c.Roles, role) }
+	return agent.Roles{Plan: has("plan"), Work: has("work"), Report: has("report")}
+}
