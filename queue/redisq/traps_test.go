@@ -105,27 +105,36 @@ func TestLineGoesOnAfterFlush(t *testing.T) {
 	}
 }
 
-func TestFlushUnderAWaitingLease(t *testing.T) {
+func TestLossUnderAWaitingLease(t *testing.T) {
 	t.Parallel()
-	rdb := redistest.Start(t).Client()
-	q := open(t, rdb, time.Minute)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	defer cancel()
-	done := make(chan []queue.Lease[string], 1)
-	go func() {
-		leases, err := q.Lease(ctx, "w", 1)
-		if err != nil {
-			t.Errorf("lease: %v", err)
-		}
-		done <- leases
-	}()
-	blocked(t, rdb)
-	if err := rdb.FlushAll(t.Context()).Err(); err != nil {
-		t.Fatal(err)
-	}
-	push(t, q, "a")
-	if leases := <-done; len(leases) != 1 || leases[0].Item.ID != "a" {
-		t.Errorf("leased: got %v, want a", leases)
+	for name, lose := range map[string][]any{
+		"everything": {"FLUSHALL"},
+		"the stream": {"DEL", stream},
+		"the group":  {"XGROUP", "DESTROY", stream, group},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			rdb := redistest.Start(t).Client()
+			q := open(t, rdb, time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			defer cancel()
+			done := make(chan []queue.Lease[string], 1)
+			go func() {
+				leases, err := q.Lease(ctx, "w", 1)
+				if err != nil {
+					t.Errorf("lease: %v", err)
+				}
+				done <- leases
+			}()
+			blocked(t, rdb)
+			if err := rdb.Do(t.Context(), lose...).Err(); err != nil {
+				t.Fatal(err)
+			}
+			push(t, q, "a")
+			if leases := <-done; len(leases) != 1 || leases[0].Item.ID != "a" {
+				t.Errorf("leased: got %v, want a", leases)
+			}
+		})
 	}
 }
 
