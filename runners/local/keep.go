@@ -107,7 +107,7 @@ func (f folder) watchStop(ctx context.Context, cancel context.CancelCauseFunc) {
 func (k *keeper) run(ctx context.Context) runners.Result {
 	err := k.prepare(ctx)
 	k.secret = credentials{}
-	if err == nil {
+	if err == nil && ctx.Err() == nil {
 		return k.command(ctx)
 	}
 	if errors.Is(context.Cause(ctx), errStopped) {

@@ -172,6 +172,16 @@ func TestKeepersByHand(t *testing.T) {
 	if _, err := os.Stat(ran); err == nil {
 		t.Error("the command ran")
 	}
+	stop := filepath.Join(dir, "stop")
+	if err := os.WriteFile(stop, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := keeper("{}", true); err != nil {
+		t.Errorf("a keeper of a stopped job: got error %v", err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, "started")); err == nil || os.Remove(stop) != nil {
+		t.Error("a stopped job was started")
+	}
 	for range 2 {
 		if err := keeper("{}", true); err != nil {
 			t.Errorf("a keeper with everything: got error %v", err)
@@ -299,7 +309,7 @@ func TestPassedFilesAreHostile(t *testing.T) {
 	r := newRunner(t, config(t))
 	for what, script := range map[string]string{
 		"a pipe":             `rm "$MILLRACE_OUTPUT"; mkfifo "$MILLRACE_OUTPUT"`,
-		"a link":             `ln -sf /etc/passwd "$MILLRACE_OUTPUT"`,
+		"a link":             `echo A=1 > other; ln -sf "$PWD/other" "$MILLRACE_OUTPUT"`,
 		"a folder":           `rm "$MILLRACE_OUTPUT"; mkdir "$MILLRACE_OUTPUT"`,
 		"one byte too large": `head -c $((MILLRACE_OUTPUT_LIMIT + 1)) /dev/zero | tr '\0' '\n' > "$MILLRACE_OUTPUT"`,
 	} {
@@ -374,4 +384,26 @@ func TestConfig(t *testing.T) {
 			t.Errorf("got error %v, want one that names %s", err, want)
 		}
 	}
+}
+
+// TestPowerLoss finds a job as a machine leaves it that went down while the job ran.
+func TestPowerLoss(t *testing.T) {
+	t.Parallel()
+	cfg, job := config(t), shell(t, "true")
+	r := newRunner(t, cfg)
+	end(t, r, job)
+	awaitKeepers(t, cfg.Dir)
+	if err := os.Remove(filepath.Join(cfg.Dir, job.ID, "exit.json")); err != nil {
+		t.Fatal(err)
+	}
+	res, _ := end(t, r, job)
+	wantResult(t, res, runners.Lost, -1, "killed")
+	if err := os.RemoveAll(filepath.Join(cfg.Dir, job.ID)); err != nil {
+		t.Fatal(err)
+	}
+	res, err := r.Wait(t.Context(), job.ID, "uid", nopLog{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	wantResult(t, res, runners.Lost, -1, "folder is gone")
 }

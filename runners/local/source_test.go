@@ -17,7 +17,7 @@ import (
 	"github.com/millrace-ci/millrace/runners"
 )
 
-const password = "s3cr3t&word"
+const password = "s3cr3t-w0rd" // the same in JSON and in a URL
 
 // forge is a real git server that wants a password.
 type forge struct {
