@@ -2,6 +2,7 @@ package repo
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -233,8 +234,9 @@ func (f *fetch) explain(ctx context.Context, err error) error {
 		}
 		return ' '
 	}, err.Error())
-	if f.access.Password != "" {
-		text = strings.ReplaceAll(text, string(f.access.Password), f.access.Password.String())
+	if secret := string(f.access.Password); secret != "" {
+		basic := base64.StdEncoding.EncodeToString([]byte(f.access.Username + ":" + secret)) // As the server was sent it.
+		text = strings.NewReplacer(secret, "***", basic, "***").Replace(text)
 	}
 	if len(text) > 500 {
 		text = strings.ToValidUTF8(text[:500], "") + " ..."

@@ -5,6 +5,7 @@ import (
 	"compress/zlib"
 	"context"
 	"crypto/sha1"
+	"encoding/base64"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -378,10 +379,11 @@ func TestServerTalks(t *testing.T) {
 	for _, answer := range []string{
 		accepted + band(3, "no \x1b[31m"+token+"\n"+strings.Repeat("x", 9000)),
 		line("ERR no " + token + strings.Repeat("\x1b", 9000)),
+		line("ERR no Basic " + base64.StdEncoding.EncodeToString([]byte("u:"+token))),
 	} {
 		_, _, err := ask(t, repo.Config{Transport: served(refs(commit), always(answer))}, commit)
 		wantError(t, err, nil, "***")
-		if s := err.Error(); strings.Contains(s, token) || strings.Contains(s, "\x1b") || len(s) > 1000 {
+		if s := err.Error(); strings.Contains(s, token) || strings.Contains(s, "dTpo") || strings.Contains(s, "\x1b") || len(s) > 1000 {
 			t.Errorf("got %q", s)
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/millrace-ci/millrace/triggers"
 	"github.com/millrace-ci/millrace/triggers/repo"
@@ -84,31 +85,34 @@ func TestTogether(t *testing.T) {
 	same(t, "requests", f.asked(), askedTwice)
 }
 
-// When the last one who waited leaves, the reading ends, and the next one begins anew.
+// When the last one who waited leaves, the reading ends before he is gone, and who comes then begins anew.
 func TestNobodyWaits(t *testing.T) {
 	t.Parallel()
-	commit := strings.Repeat("12", 20)
-	begun, ended := make(chan struct{}), make(chan struct{}, 2)
-	transport := roundTrip(func(r *http.Request) (*http.Response, error) {
-		begun <- struct{}{}
-		<-r.Context().Done()
-		ended <- struct{}{}
-		return nil, r.Context().Err()
+	var (
+		r      *repo.Reader
+		access = triggers.Access{URL: "http://forge.test/r"}
+		at     = triggers.At{Commit: strings.Repeat("12", 20)}
+		begun  = make(chan struct{})
+		asked  int
+		again  error
+	)
+	transport := roundTrip(func(req *http.Request) (*http.Response, error) {
+		if asked++; asked == 2 {
+			return nil, errors.New("asked anew")
+		}
+		close(begun)
+		<-req.Context().Done()
+		_, _, again = r.Definitions(t.Context(), access, at)
+		return nil, req.Context().Err()
 	})
-	r := repo.New(repo.Config{Transport: transport})
-	for range 2 {
-		ctx, leave := context.WithCancel(t.Context())
-		go func() { <-begun; leave() }()
-		_, _, err := r.Definitions(ctx, triggers.Access{URL: "http://forge.test/r"}, triggers.At{Commit: commit})
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("got %v, want %v", err, context.Canceled)
-		}
-		select {
-		case <-ended: // Before Definitions returned.
-		default:
-			t.Error("the reading outlives the last of its callers")
-		}
+	r = repo.New(repo.Config{Transport: transport, Timeout: time.Hour})
+	ctx, leave := context.WithCancel(t.Context())
+	go func() { <-begun; leave() }()
+	_, _, err := r.Definitions(ctx, access, at)
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("who left: got %v, want %v", err, context.Canceled)
 	}
+	wantError(t, again, nil, "asked anew")
 }
 
 // A server may filter and then not give out what it left out: then it is asked for everything.

@@ -215,6 +215,8 @@ func TestErrors(t *testing.T) {
 		"denied":         {wrap: status(401), want: repo.ErrDenied, text: "401 Unauthorized"},
 		"forbidden":      {wrap: status(403), want: repo.ErrDenied, text: "403 Forbidden"},
 		"gone":           {wrap: status(404), want: repo.ErrNotFound, text: "404 Not Found"},
+		"not modified":   {wrap: status(304), text: "304 Not Modified"},
+		"to nowhere":     {wrap: status(302), text: "302 Found"},
 		"weather":        {wrap: status(502), text: "502 Bad Gateway"},
 		"web page":       {wrap: status(200), want: repo.ErrUnsupported, text: `answered "text/html"`},
 		"sha-256":        {commit: strings.Repeat("12", 32), want: repo.ErrUnsupported, text: "SHA-256"},

@@ -31,12 +31,11 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, w.fail(err)
 	}
-	if res.StatusCode >= 300 && res.StatusCode < 400 {
-		return res, nil // A redirect: its body is not read, see follow.
-	}
-	if err := judge(req, res); err != nil {
-		res.Body.Close()
-		return nil, w.fail(err)
+	if !redirects(res) { // Where to, follow judges.
+		if err := judge(req, res); err != nil {
+			res.Body.Close()
+			return nil, w.fail(err)
+		}
 	}
 	limit := w.limit
 	if req.Method == http.MethodGet {
@@ -47,6 +46,15 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 		io.Closer
 	}{w.bounded(res.Body, limit), res.Body}
 	return res, nil
+}
+
+// redirects tells whether http.Client will go elsewhere instead of handing on the answer.
+func redirects(res *http.Response) bool {
+	switch res.StatusCode {
+	case http.StatusMovedPermanently, http.StatusFound, http.StatusSeeOther, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
+		return res.Header.Get("Location") != ""
+	}
+	return false
 }
 
 // judge tells an answer of git from anything else. The body is not looked at: whoever wrote it does not write our errors.
