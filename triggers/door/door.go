@@ -117,7 +117,11 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	a := d.answer(w, r, hook{name, forge})
 	a.write(w)
 	d.cfg.Metrics.Answered(name, a.Status, d.cfg.Now().Sub(start))
-	d.cfg.Log.LogAttrs(r.Context(), slog.LevelDebug, "delivery answered", slog.String("forge", name), slog.Int("code", a.code),
+	level := slog.LevelDebug // strangers can make refusals by the thousand
+	if a.Status == accepted {
+		level = slog.LevelInfo
+	}
+	d.cfg.Log.LogAttrs(r.Context(), level, "delivery answered", slog.String("forge", name), slog.Int("code", a.code),
 		slog.String("delivery", a.Delivery), slog.String("status", a.Status), slog.String("reason", a.Reason))
 }
 

@@ -19,7 +19,7 @@ const flushFor = 10 * time.Second
 // with the delivery's own id: nothing is lost, and the delivery stands among the unplanned ones. The same is true when
 // ctx ends too early: the delivery may have been kept.
 func (i *Inbox) Keep(ctx context.Context, d triggers.Delivery) (inbox.Receipt, error) {
-	e, err := i.entry(ctx, d)
+	e, err := newEntry(ctx, d)
 	if err == nil {
 		err = i.line.wait(e, i.flush)
 	}
@@ -32,13 +32,13 @@ func (i *Inbox) Keep(ctx context.Context, d triggers.Delivery) (inbox.Receipt, e
 	return inbox.Receipt{ID: d.ID}, nil
 }
 
-// entry is d as keep.lua wants it.
-func (i *Inbox) entry(ctx context.Context, d triggers.Delivery) (*entry, error) {
+// newEntry is d as keep.lua wants it.
+func newEntry(ctx context.Context, d triggers.Delivery) (*entry, error) {
 	head, err := json.Marshal(d)
 	if err != nil {
 		return nil, err
 	}
-	form, body := i.codec.pack(d.Body)
+	form, body := pack(d.Body)
 	score := ""
 	if d.Body != nil || d.Object != "" {
 		score = strconv.FormatInt(d.At.UnixMicro(), 10)

@@ -69,7 +69,6 @@ func (c Config) Validate() error {
 // Inbox is an inbox.Inbox.
 type Inbox struct {
 	rdb   redis.UniversalClient
-	codec *codec
 	known time.Duration // how long a pair is known
 	line  line
 }
@@ -79,11 +78,7 @@ func New(cfg Config) (*Inbox, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	c, err := newCodec()
-	if err != nil {
-		return nil, err
-	}
-	return &Inbox{rdb: cfg.Rdb, codec: c, known: max(cfg.Retention, inbox.DedupeFor)}, nil
+	return &Inbox{rdb: cfg.Rdb, known: max(cfg.Retention, inbox.DedupeFor)}, nil
 }
 
 // Get is inbox.Inbox's, in one round trip.
@@ -99,7 +94,7 @@ func (i *Inbox) Get(ctx context.Context, id string) (inbox.Record, error) {
 	if err != nil {
 		return inbox.Record{}, fmt.Errorf("get delivery %q: %w", id, err)
 	}
-	if r.Body, err = i.codec.unpack(text(fields[3]), text(fields[4])); err != nil {
+	if r.Body, err = unpack(text(fields[3]), text(fields[4])); err != nil {
 		return inbox.Record{}, fmt.Errorf("get delivery %q: %w", id, err)
 	}
 	return r, nil

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"net"
+	"os"
+	"regexp"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,11 +106,7 @@ func TestWhatRedisHolds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, k := range keys {
-		if !strings.HasPrefix(k, "{millrace}:inbox:") {
-			t.Errorf("key %q does not begin as all keys do", k)
-		}
-	}
+	documented(t, rdb, keys)
 	size := rdb.HStrLen(t.Context(), "{millrace}:inbox:delivery:d", "body").Val()
 	if size == 0 || size > int64(len(d.Body))/10 {
 		t.Errorf("the body takes %d bytes of %d, want it compressed", size, len(d.Body))
@@ -128,6 +126,36 @@ func TestWhatRedisHolds(t *testing.T) {
 	}
 	if got := rdb.Get(t.Context(), "{millrace}:inbox:bytes").Val(); got != "0" {
 		t.Errorf("bytes: got %s, want 0", got)
+	}
+}
+
+// documented checks that docs/redis.md has a row for each key, which names the fields of a hash.
+func documented(t *testing.T, rdb *redis.Client, keys []string) {
+	t.Helper()
+	doc, err := os.ReadFile("../../../docs/redis.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, key := range keys {
+		name := regexp.MustCompile(`:(delivery|seen):.*`).ReplaceAllString(key, ":$1:<")
+		_, row, ok := strings.Cut(string(doc), "\n| `"+name)
+		if !ok {
+			t.Errorf("docs/redis.md has no row for %s", key)
+			continue
+		}
+		row, _, _ = strings.Cut(row, "\n")
+		kind := rdb.Type(t.Context(), key).Val()
+		if !strings.Contains(row, "| "+kind+" |") {
+			t.Errorf("docs/redis.md does not say that %s is a %s", key, kind)
+		}
+		if kind != "hash" {
+			continue
+		}
+		for _, field := range rdb.HKeys(t.Context(), key).Val() {
+			if !strings.Contains(row, "`"+field+"`") {
+				t.Errorf("docs/redis.md does not name the field %s of %s", field, key)
+			}
+		}
 	}
 }
 
