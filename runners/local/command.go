@@ -90,6 +90,8 @@ func (k *keeper) verdict(state *os.ProcessState, why error, startedAt time.Time)
 		res.Class, res.Reason = runners.Canceled, errStopped.Error()
 	case why != nil:
 		res.Class, res.Reason = runners.Timeout, fmt.Sprintf("ran longer than its timeout of %s", k.order.Job.Timeout)
+	case code == engineFailed && k.contained():
+		res.Class, res.ExitCode, res.Reason = runners.Infrastructure, -1, "the container could not be started, the log says why"
 	case code != 0:
 		res.Class = runners.Failure
 	}

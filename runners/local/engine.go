@@ -18,6 +18,9 @@ const (
 	containerPass = "/millrace"
 )
 
+// engineFailed is the exit code by which podman and docker tell that the mistake is not the command's (podman-run(1)).
+const engineFailed = 125
+
 // FindEngine returns the path of a podman or docker that works, "" where there is none.
 func FindEngine(ctx context.Context) string {
 	for _, name := range []string{"podman", "docker"} {
@@ -76,7 +79,8 @@ func steersEngine(name string) bool {
 	return slices.Contains(inherited, name)
 }
 
-// removeContainer ends a container that its command line left behind when it was killed.
+// removeContainer ends a container that its command line left behind when it was killed. One whose keeper was killed too
+// runs on: it is the engine's child, not ours.
 func (k *keeper) removeContainer() {
 	if !k.contained() {
 		return

@@ -57,6 +57,22 @@ func TestEngine(t *testing.T) {
 	}
 }
 
+func TestEngineCannotStartContainer(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	cfg.Engine = filepath.Join(t.TempDir(), "podman")
+	if err := os.WriteFile(cfg.Engine, []byte("#!/bin/sh\necho no such image\nexit 125\n"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	job := shell(t, "true")
+	job.Image = "golang:1.26"
+	res, said := end(t, newRunner(t, cfg), job)
+	wantResult(t, res, runners.Infrastructure, -1, "could not be started")
+	if !strings.Contains(said, "no such image\n") {
+		t.Errorf("log: got %q, want the engine's words", said)
+	}
+}
+
 func TestFindEngine(t *testing.T) {
 	bin := t.TempDir()
 	t.Setenv("PATH", bin)
