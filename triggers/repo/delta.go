@@ -12,17 +12,13 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 )
 
-// Deltas on top of each other that are followed. What is beyond is left alone, as if it had not been sent.
-const (
-	maxChain = 4095     // in number: git's own bound
-	maxLive  = 24 << 20 // in bytes: all of them are in memory at once
-)
+// maxChain is how many deltas may stand on top of each other: git's own bound.
+const maxChain = 4095
 
 // deltas is what is known of a pack's deltas while their bases are looked for.
 type deltas struct {
 	waiting  map[plumbing.Hash]int32      // by the name of their base: the first of a list, see entry.next
 	resolved map[plumbing.ObjectType]bool // kinds whose deltas have their hash
-	live     int64                        // bytes of the chain that is being followed
 }
 
 func newDeltas() deltas {
@@ -95,9 +91,9 @@ func (p *pack) affordable(n int64) bool {
 
 // descend gives the deltas of base, whose content is data, their hashes, and then theirs.
 func (p *pack) descend(base int32, data []byte, depth int) error {
-	p.live += int64(len(data))
-	defer func() { p.live -= int64(len(data)) }()
-	if p.live > maxLive || depth > maxChain {
+	p.limits.live -= int64(len(data))
+	defer func() { p.limits.live += int64(len(data)) }()
+	if p.limits.live < 0 || depth > maxChain {
 		return nil
 	}
 	for i := range p.children(base) {

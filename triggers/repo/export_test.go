@@ -30,8 +30,8 @@ type Object struct {
 }
 
 // Unpack reads a pack and every object that can be made of it.
-func Unpack(data []byte, objects int, inflated int64, tempDir string) ([]Object, error) {
-	p, err := readPack(bytes.NewReader(data), limits{objects, inflated, inflated, alive}, tempDir)
+func Unpack(data []byte, live int64, tempDir string) ([]Object, error) {
+	p, err := readPack(bytes.NewReader(data), limits{1000, 1 << 20, 1 << 20, live, alive}, tempDir)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +57,7 @@ func Unpack(data []byte, objects int, inflated int64, tempDir string) ([]Object,
 
 // Listing reads what a pipeline would be read from, as if the pack were a server's answer.
 func Listing(data []byte, commit, tempDir string) error {
-	p, err := readPack(bytes.NewReader(data), limits{1000, 1 << 20, 1 << 20, alive}, tempDir)
+	p, err := readPack(bytes.NewReader(data), limits{1000, 1 << 20, 1 << 20, 1 << 20, alive}, tempDir)
 	if err != nil {
 		return err
 	}

@@ -201,7 +201,7 @@ func (f *fetch) pack(ctx context.Context, req *packp.UploadPackRequest) (*pack, 
 func (f *fetch) limits(ctx context.Context) limits {
 	// Source code packs about 5:1; an answer that unpacks to more than 8 times its cap was made to.
 	most := 8 * f.cfg.MaxPackBytes
-	return limits{objects: f.cfg.MaxObjects, inflated: most, patched: most, alive: ctx.Err}
+	return limits{objects: f.cfg.MaxObjects, inflated: most, patched: most, live: 3 * maxObject, alive: ctx.Err}
 }
 
 func demultiplex(req *packp.UploadPackRequest, res io.Reader) io.Reader {

@@ -17,6 +17,7 @@ type limits struct {
 	objects  int
 	inflated int64        // bytes of all its objects, deltas as they are
 	patched  int64        // bytes of all that is made of deltas
+	live     int64        // bytes of deltas on top of each other, which are in memory at once
 	alive    func() error // asked before each object: whether to go on
 }
 
