@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // connectRedis connects to the Redis that is configured or, without one, to a redis-server of our own in the data
@@ -49,6 +50,7 @@ func connectRedis(ctx context.Context, c *Config, log *slog.Logger) (rdb *redis.
 
 // checkedRedis connects, and refuses a Redis that would forget what it accepted.
 func checkedRedis(ctx context.Context, opt *redis.Options) (*redis.Client, error) {
+	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // a hosted service's
 	rdb := redis.NewClient(opt)
 	var err error
 	for range 100 { // a server that loads its data answers LOADING until it has

@@ -1,0 +1,35 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"os"
+	"testing"
+	"time"
+)
+
+// TestMain lets this test binary also be the program: the keeper of a local job, which the runner starts as the program
+// that it is itself, and the daemon that crash tests kill.
+func TestMain(m *testing.M) {
+	switch {
+	case len(os.Args) > 1 && os.Args[1] == keeperCommand:
+		main()
+	case os.Getenv("MILLRACE_TEST_DOOMED") != "":
+		os.Exit(doomed(os.Args[1], os.Getenv("MILLRACE_TEST_DOOMED")))
+	}
+	os.Exit(m.Run())
+}
+
+// doomed is `millrace serve -c file` with short leases, which kills itself where doom says.
+func doomed(file, doom string) int {
+	c, err := loadConfig(file, nil)
+	if err != nil {
+		panic(err)
+	}
+	d := parseDoom(doom)
+	log := slog.New(d.watch(slog.NewJSONHandler(os.Stderr, nil)))
+	if err := serve(context.Background(), c, options{log: log, lease: time.Second, redis: d}); err != nil {
+		panic(err)
+	}
+	return 0
+}
