@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"io"
+	"iter"
+	"math"
 	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -105,7 +107,7 @@ func (p *pack) descend(base int32, data []byte, depth int) error {
 }
 
 // children lists the deltas of base. Those that named it are its own from now on.
-func (p *pack) children(base int32) func(yield func(int32) bool) {
+func (p *pack) children(base int32) iter.Seq[int32] {
 	lists := []int32{p.entries[base].child, none}
 	if named, ok := p.waiting[p.entries[base].hash]; ok {
 		lists[1] = named
@@ -173,20 +175,10 @@ func (w *prefix) Write(b []byte) (int, error) {
 
 func (w *prefix) resultSize() (int64, error) {
 	r := bytes.NewReader(w.data[:w.n])
-	if _, err := binary.ReadUvarint(r); err != nil {
-		return 0, fmt.Errorf("a delta without sizes: %w", noEOF(err))
-	}
-	size, err := binary.ReadUvarint(r)
-	if err != nil || size > 1<<62 {
-		return 0, fmt.Errorf("a delta without sizes: %w", noEOF(err))
+	_, err := binary.ReadUvarint(r)
+	size, err2 := binary.ReadUvarint(r)
+	if err != nil || err2 != nil || size > math.MaxInt64 {
+		return 0, errors.New("a delta without sizes") // Not wrapped: its end is not the stream's.
 	}
 	return int64(size), nil
-}
-
-// noEOF keeps an end inside a delta from looking like the end of the stream.
-func noEOF(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF || err == nil {
-		return fmt.Errorf("they are cut short or too large")
-	}
-	return err
 }

@@ -217,6 +217,7 @@ func TestErrors(t *testing.T) {
 		"gone":           {wrap: status(404), want: repo.ErrNotFound, text: "404 Not Found"},
 		"not modified":   {wrap: status(304), text: "304 Not Modified"},
 		"to nowhere":     {wrap: status(302), text: "302 Found"},
+		"too often":      {wrap: tooOften, text: "403 Forbidden"},
 		"weather":        {wrap: status(502), text: "502 Bad Gateway"},
 		"web page":       {wrap: status(200), want: repo.ErrUnsupported, text: `answered "text/html"`},
 		"sha-256":        {commit: strings.Repeat("12", 32), want: repo.ErrUnsupported, text: "SHA-256"},
@@ -243,6 +244,11 @@ func status(code int) func(http.ResponseWriter, *http.Request, http.Handler) {
 		w.WriteHeader(code)
 		fmt.Fprint(w, "<html>an answer that nobody bounds</html>")
 	}
+}
+
+func tooOften(w http.ResponseWriter, r *http.Request, git http.Handler) {
+	w.Header().Set("Retry-After", "60")
+	status(403)(w, r, git)
 }
 
 // wantError checks that err is of the one class, or of none (weather), and says text.
