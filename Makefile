@@ -40,7 +40,7 @@ generate: ## rewrite golden files, stories and the diagrams drawn from code
 	test/generate.sh
 
 verify: ## formatted, go.mod files tidy, vetted
-	test -z "$$($(LINT) fmt --diff | tee /dev/stderr)"
+	$(LINT) fmt --diff
 	go mod tidy -diff && go -C tools mod tidy -diff
 	go vet ./...
 
