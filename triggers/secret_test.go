@@ -48,7 +48,7 @@ func TestSignedSHA256(t *testing.T) {
 	if !triggers.SignedSHA256([]byte(message), signature)([]byte(key)) {
 		t.Error("the right signature is refused")
 	}
-	for _, wrong := range []string{"", "00", signature[:62], signature + "00", strings.Repeat("0", 64), signature[:63] + "x"} {
+	for _, wrong := range []string{"", "00", signature[:62], signature + "00", strings.Repeat("0", 64), signature[:63] + "x", signature + "z", signature + "0"} {
 		if triggers.SignedSHA256([]byte(message), wrong)([]byte(key)) {
 			t.Errorf("signature %q is accepted", wrong)
 		}

@@ -4,7 +4,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -95,6 +98,37 @@ func TestForgejoIsHeardToo(t *testing.T) {
 		if want := (triggers.Heading{Kind: "push", Key: "u", Acts: true}); err != nil || got != want {
 			t.Errorf("heading: got %+v, %v, want %+v", got, err, want)
 		}
+	}
+}
+
+// with parses a recorded delivery after change.
+func with(t *testing.T, kind, name string, change func(body map[string]any)) (triggers.Event, error) {
+	t.Helper()
+	s, err := kit().New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile("testdata/" + name + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body map[string]any
+	if err := json.Unmarshal(raw, &body); err != nil {
+		t.Fatal(err)
+	}
+	change(body)
+	if raw, err = json.Marshal(body); err != nil {
+		t.Fatal(err)
+	}
+	return s.Parse(triggers.Delivery{ID: "d", Forge: "forge", Kind: kind, Body: raw, At: time.Unix(1, 0)})
+}
+
+// TestARequestSpeaksOfOneRepository keeps a scoped secret from reporting another repository's request as its own.
+func TestARequestSpeaksOfOneRepository(t *testing.T) {
+	t.Parallel()
+	_, err := with(t, "pull_request", "pull_request_opened", func(body map[string]any) { body["repository"].(map[string]any)["id"] = 4711 })
+	if !errors.Is(err, triggers.ErrPayload) {
+		t.Errorf("got %v, want %v", err, triggers.ErrPayload)
 	}
 }
 

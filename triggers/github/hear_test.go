@@ -4,7 +4,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"net/http"
+	"os"
 	"testing"
 	"time"
 
@@ -76,6 +79,64 @@ func TestHeading(t *testing.T) {
 		got, err := f.Heading(heading("X-GitHub-Event", event, "X-GitHub-Delivery", "u", "X-GitHub-Hook-ID", "7"))
 		if want := (triggers.Heading{Kind: event, Key: "u", Hook: "7", Acts: acts}); err != nil || got != want {
 			t.Errorf("%s: got %+v, %v, want %+v", event, got, err, want)
+		}
+	}
+}
+
+// with parses a recorded delivery after change.
+func with(t *testing.T, kind, name string, change func(body map[string]any)) (triggers.Event, error) {
+	t.Helper()
+	s, err := kit().New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := os.ReadFile("testdata/" + name + ".json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var body map[string]any
+	if err := json.Unmarshal(raw, &body); err != nil {
+		t.Fatal(err)
+	}
+	change(body)
+	if raw, err = json.Marshal(body); err != nil {
+		t.Fatal(err)
+	}
+	return s.Parse(triggers.Delivery{ID: "d", Forge: "forge", Kind: kind, Body: raw, At: time.Unix(1, 0)})
+}
+
+// TestARequestSpeaksOfOneRepository keeps a scoped secret from reporting another repository's request as its own.
+func TestARequestSpeaksOfOneRepository(t *testing.T) {
+	t.Parallel()
+	_, err := with(t, "pull_request", "pull_request_opened", func(body map[string]any) { body["repository"].(map[string]any)["id"] = 4711 })
+	if !errors.Is(err, triggers.ErrPayload) {
+		t.Errorf("got %v, want %v", err, triggers.ErrPayload)
+	}
+}
+
+func TestADeletionSaysSoTwice(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"push", "push_branch_deleted"} {
+		_, err := with(t, "push", name, func(body map[string]any) { body["deleted"] = !body["deleted"].(bool) })
+		if !errors.Is(err, triggers.ErrPayload) {
+			t.Errorf("%s: got %v, want %v", name, err, triggers.ErrPayload)
+		}
+	}
+}
+
+// TestAFullListMayBeCut keeps a push of more commits than GitHub lists from hiding files from path filters.
+func TestAFullListMayBeCut(t *testing.T) {
+	t.Parallel()
+	for n, known := range map[int]bool{2047: true, 2048: false} {
+		e, err := with(t, "push", "push", func(body map[string]any) {
+			commits := body["commits"].([]any)
+			for len(commits) < n {
+				commits = append(commits, commits[0])
+			}
+			body["commits"] = commits
+		})
+		if err != nil || (e.Files != nil) != known {
+			t.Errorf("%d commits: files %v, %v, want them known: %v", n, e.Files, err, known)
 		}
 	}
 }

@@ -85,6 +85,7 @@ func (kit Kit) scopes(t *testing.T) {
 		{"derived for another", triggers.WebhookSecret{Value: "s", PerRepository: true}, triggers.DerivedSecret("s", "666"), "666", nil, triggers.ErrScope},
 		{"derived for another, claims this", triggers.WebhookSecret{Value: "s", PerRepository: true}, triggers.DerivedSecret("s", "666"), e.Repo.ID, triggers.ErrSignature, nil},
 		{"derived, claims none", triggers.WebhookSecret{Value: "s", PerRepository: true}, triggers.DerivedSecret("s", e.Repo.ID), "", triggers.ErrSignature, nil},
+		{"derived for nobody", triggers.WebhookSecret{Value: "s", PerRepository: true}, triggers.DerivedSecret("s", ""), "", triggers.ErrSignature, nil},
 		{"the master itself", triggers.WebhookSecret{Value: "s", PerRepository: true}, "s", e.Repo.ID, triggers.ErrSignature, nil},
 		{"a huge claim", triggers.WebhookSecret{Value: "s", PerRepository: true}, "s", strings.Repeat("1", 1<<20), triggers.ErrSignature, nil},
 	} {
