@@ -6,7 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
+	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -89,7 +89,7 @@ func newCrash(t *testing.T) *crash {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { forge.Close() })
-	c := &crash{forge: forge, address: freeAddress(t), config: filepath.Join(dir, "millrace.yaml"), ledger: filepath.Join(dir, "ledger")}
+	c := &crash{forge: forge, address: ownAddress(), config: filepath.Join(dir, "millrace.yaml"), ledger: filepath.Join(dir, "ledger")}
 	text := fmt.Sprintf(`
 server: {listen: %q}
 redis: {url: %q}
@@ -116,7 +116,7 @@ func (c *crash) survive(t *testing.T, doom string) {
 	second := c.agent(t, "never")
 	defer second.kill()
 	second.ready(ctx)
-	c.redeliver(ctx, t)
+	c.redeliver(ctx, t, second)
 	if err := c.forge.Wait(ctx, func() bool { return c.green(commit)() }); err != nil {
 		t.Fatalf("the commit is not green: %v\nstatuses %+v\nfirst agent:\n%s\nsecond agent:\n%s", err, c.forge.Statuses("mill", "flour", commit), first.log.String(), second.log.String())
 	}
@@ -192,7 +192,7 @@ func (c *crash) push(ctx context.Context, t *testing.T) string {
 
 // redeliver sends every delivery once more, as a person presses the forge's button or the forge's owner is asked to:
 // what was accepted is a duplicate, what was cut off by the kill is new.
-func (c *crash) redeliver(ctx context.Context, t *testing.T) {
+func (c *crash) redeliver(ctx context.Context, t *testing.T, a *agentProcess) {
 	t.Helper()
 	sent := func() bool { return len(c.forge.Deliveries()) >= 2 } // create and push
 	if err := c.forge.Wait(ctx, sent); err != nil {
@@ -206,7 +206,7 @@ func (c *crash) redeliver(ctx context.Context, t *testing.T) {
 		req.Header = d.Header.Clone()
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
-			t.Fatal(err)
+			t.Fatalf("%v\n%s", err, a.log.String())
 		}
 		body, _ := io.ReadAll(res.Body)
 		res.Body.Close()
@@ -297,14 +297,10 @@ func TestCrashPoints(t *testing.T) {
 	}
 }
 
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+// ownAddress is an address of the loopback that nobody else uses: a port that is free now may be taken, by any
+// connection, while the agent that had it is dead.
+func ownAddress() string {
+	return fmt.Sprintf("127.%d.%d.%d:8080", 1+rand.N(250), rand.N(250), 1+rand.N(250))
 }
 
 // syncBuffer is a buffer that a process writes and a test reads.

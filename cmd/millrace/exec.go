@@ -119,6 +119,7 @@ func execHere(ctx context.Context, s streams, dir string, snapshots func(map[str
 	}
 	runner, err := local.New(local.Config{
 		Dir: temp, Command: []string{self, keeperCommand}, InPlace: dir, Engine: local.FindEngine(ctx), Log: log,
+		Env: map[string]string{"PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME")}, // its tools and caches are the caller's
 	})
 	if err != nil {
 		return err
