@@ -88,7 +88,12 @@ func Start(cfg Config) (*Server, error) {
 // Close stops the server and waits for everything that it does. Deliveries that were not sent yet never are.
 func (s *Server) Close() error {
 	s.cancel()
-	err := s.http.Close()
+	patience, cancel := context.WithTimeout(context.Background(), deliveryTimeout)
+	defer cancel()
+	err := s.http.Shutdown(patience) // It waits for what git is doing.
+	if err != nil {
+		err = errors.Join(err, s.http.Close())
+	}
 	s.served.Wait()
 	s.client.CloseIdleConnections()
 	return err

@@ -2,6 +2,7 @@ package giteatest_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -158,6 +159,20 @@ func TestPushIsDelivered(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, second); diff != "" {
 		t.Errorf("second push (-want +got):\n%s", diff)
+	}
+}
+
+// TestALargePush is one that git sends in chunks, without a length.
+func TestALargePush(t *testing.T) {
+	t.Parallel()
+	s, dir := start(t)
+	noise := make([]byte, 3<<20)
+	_, _ = rand.Read(noise)
+	head := commit(t, dir, "large", map[string]string{"noise": string(noise)})
+	git(t, dir, "push", "--quiet", "origin", "HEAD:refs/heads/main")
+	e, err := hear(t, forge(t, s), await(t, s, 2)[1])
+	if err != nil || e.After != head {
+		t.Errorf("got %+v, %v, want commit %s", e, err, head)
 	}
 }
 
