@@ -45,7 +45,7 @@ type Config struct {
 	Now func() time.Time
 	// Metrics counts the answers.
 	Metrics *metrics.Door
-	// Log hears of what goes wrong here, and at debug level of every answer.
+	// Log hears of what goes wrong here and of what was accepted, and at debug level of every other answer.
 	Log *slog.Logger
 }
 

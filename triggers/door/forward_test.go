@@ -45,7 +45,7 @@ func running(t *testing.T, l *line, log *strings.Builder) (h http.Handler, stop 
 	t.Helper()
 	cfg := config(newCounting())
 	cfg.Plan = l.plan
-	cfg.Log = slog.New(slog.NewTextHandler(log, nil))
+	cfg.Log = slog.New(slog.NewTextHandler(log, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	d := open(t, cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)

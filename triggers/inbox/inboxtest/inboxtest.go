@@ -56,8 +56,9 @@ func keptOnce(t *testing.T, b box) {
 	first := b.keep(d)
 	d.ID, d.Body = "another", []byte(`{"other":true}`)
 	second := b.keep(d)
-	got := []inbox.Receipt{first, second}
-	want := []inbox.Receipt{{ID: delivery(1).ID}, {ID: delivery(1).ID, Duplicate: true}}
+	d.ID = "a third"
+	got := []inbox.Receipt{first, second, b.keep(d)}
+	want := []inbox.Receipt{{ID: delivery(1).ID}, {ID: delivery(1).ID, Duplicate: true}, {ID: delivery(1).ID, Duplicate: true}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("receipts (-want +got):\n%s", diff)
 	}
@@ -120,6 +121,9 @@ func comesBack(t *testing.T, b box) {
 		if diff := cmp.Diff(inbox.Record{Delivery: d}, b.get(d.ID)); diff != "" {
 			t.Errorf("body %d (-kept +got):\n%.2000s", i, diff)
 		}
+	}
+	if diff := cmp.Diff(names(1, 2, 3, 4, 5), b.unplanned(10)); diff != "" {
+		t.Errorf("unplanned, which all with a body are (-want +got):\n%s", diff)
 	}
 }
 

@@ -41,5 +41,11 @@ func TestPairIsForgottenOnlyAfterDedupeFor(t *testing.T) {
 		if keep() {
 			t.Errorf("the pair was known for ever")
 		}
+		d.Key, d.Body = "unplanned", []byte("{}")
+		keep()
+		time.Sleep(2 * inbox.DedupeFor)
+		if !keep() {
+			t.Errorf("the pair of a delivery that is kept was forgotten")
+		}
 	})
 }

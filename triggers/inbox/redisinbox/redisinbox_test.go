@@ -117,6 +117,7 @@ func TestWhatRedisHolds(t *testing.T) {
 	if err := in.Settle(t.Context(), "d", inbox.Outcome{}); err != nil {
 		t.Fatal(err)
 	}
+	documented(t, rdb, []string{"{millrace}:inbox:delivery:d"}) // which has its outcome now
 	if _, err := in.Trim(t.Context(), noon.Add(time.Hour), 0); err != nil {
 		t.Fatal(err)
 	}
