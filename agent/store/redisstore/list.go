@@ -24,10 +24,10 @@ const (
 )
 
 const (
-	shortCommit = 7     // the least that names a commit
-	maxPage     = 1000  // runs that one List or Live returns at most
-	maxLooks    = 10000 // runs that one List looks at, a few milliseconds of Redis's time
-	timeWidth   = 12    // hexadecimal digits of milliseconds that begin a place: enough until the year 10889
+	shortCommit = 7    // the least that names a commit
+	maxPage     = 1000 // runs that one List or Live returns at most
+	maxLooks    = 5000 // runs that one List looks at, a few milliseconds of Redis's time
+	timeWidth   = 12   // hexadecimal digits of milliseconds that begin a place: enough until the year 10889
 )
 
 // place is where a run stands in every list: by its creation, then by its id. It is also the cursor.
@@ -81,7 +81,7 @@ func chosen(f store.Filter) []string {
 }
 
 // List keeps the contract. Two round trips: one for the ids, one for the runs. A page may have fewer runs than limit,
-// even none, and others may follow: it looks at 10,000 runs and reads 1,000 at most. A filter of one field finds what
+// even none, and others may follow: it looks at 5,000 runs and reads 1,000 at most. A filter of one field finds what
 // it looks at; one of several looks at the runs of that field which has the fewest.
 func (s *Store) List(ctx context.Context, f store.Filter, cursor string, limit int) ([]run.Run, string, error) {
 	limit = min(limit, maxPage)
