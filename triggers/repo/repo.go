@@ -17,21 +17,30 @@ import (
 	"github.com/millrace-ci/millrace/triggers"
 )
 
-// Errors of Definitions. Those with a sentinel are permanent: asking again gives the same answer. Any other error is
-// weather (the network, a server that is down, a timeout) and worth another try.
+// Errors of Definitions, wrapped. ErrUnsupported, ErrTooLarge and ErrHostile are triggers.ErrPermanent: asking again
+// gives the same answer. The others may pass, as any error without a sentinel (the network, a server that is down): a
+// server that has not all its replicas up to date does not have a commit yet, and an operator mends a token.
 var (
 	// ErrUnsupported means that we do not ask, or cannot: an address that is not http, https or ssh, a redirect to
 	// another host, a commit that is not a SHA-1, a server without shallow fetches.
-	ErrUnsupported = errors.New("not supported")
+	ErrUnsupported error = permanent("not supported")
 	// ErrNotFound means that there is no such repository, or that the server does not give out the commit.
 	ErrNotFound = errors.New("not found")
 	// ErrDenied means that the server wants other credentials.
 	ErrDenied = errors.New("access denied")
 	// ErrTooLarge means that the answer is larger than Config allows.
-	ErrTooLarge = errors.New("too large")
+	ErrTooLarge error = permanent("too large")
 	// ErrHostile means that the answer is no sound git pack: corrupt, or made to do harm.
-	ErrHostile = errors.New("unsound pack")
+	ErrHostile error = permanent("unsound pack")
 )
+
+// permanent is an error that is triggers.ErrPermanent too.
+type permanent string
+
+func (p permanent) Error() string { return string(p) }
+
+// Is makes errors.Is find triggers.ErrPermanent.
+func (p permanent) Is(target error) bool { return target == triggers.ErrPermanent }
 
 // Config bounds what a Reader does. The zero value is the default of every field.
 type Config struct {
