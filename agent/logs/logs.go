@@ -15,6 +15,9 @@ var ErrGap = errors.New("log has a gap")
 // MaxSize bounds one attempt's log in bytes. What comes after is dropped, and the log ends with a line that says so.
 const MaxSize = 16 << 20
 
+// Full is what a log ends with after MaxSize bytes.
+const Full = "\n[millrace: this log is longer than 16 MiB; what follows was dropped]\n"
+
 // Key names one attempt's log.
 type Key struct {
 	Run     string

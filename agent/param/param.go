@@ -44,8 +44,8 @@ type Decl struct {
 type Value struct {
 	Null   bool             `json:"null,omitempty"` // clears a default
 	Text   *string          `json:"text,omitempty"` // also a boolean ("true", "false") and a number, as written
-	List   []Value          `json:"list,omitempty"` // of Text and Output
-	Map    map[string]Value `json:"map,omitempty"`  // of Text and Output
+	List   []Value          `json:"list,omitzero"`  // of Text and Output
+	Map    map[string]Value `json:"map,omitzero"`   // of Text and Output
 	Output *Output          `json:"output,omitempty"`
 }
 

@@ -31,7 +31,7 @@ func (r Run) Apply(f Fact) (Run, []Effect, error) {
 	}
 	next.advance(at)
 	next.settle(at)
-	return next, wanted(r.Outstanding(), next.Outstanding()), nil
+	return next, wanted(r, next), nil
 }
 
 // take changes what the fact itself says, and returns its time.
@@ -211,13 +211,4 @@ func (t *Task) move(v verb) error {
 	}
 	t.State = to
 	return nil
-}
-
-// wanted is what is in now and was not in before.
-func wanted(before, now []Effect) []Effect {
-	had := make(map[Effect]bool, len(before))
-	for _, e := range before {
-		had[e] = true
-	}
-	return slices.DeleteFunc(now, func(e Effect) bool { return had[e] })
 }

@@ -44,18 +44,44 @@ const (
 func (r Run) Outstanding() []Effect {
 	var wants []Effect
 	for i := range r.Tasks {
-		t := &r.Tasks[i]
-		switch t.State {
-		case Queued, Running: // a running attempt wants somebody who watches it
-			wants = append(wants, Enqueue{t.Name, t.Attempt, r.plan(t).Line})
-		case Canceling:
-			wants = append(wants, Stop{t.Name, t.Attempt, r.plan(t).Line})
+		if e := r.want(&r.Tasks[i]); e != nil {
+			wants = append(wants, e)
 		}
 	}
 	if r.Untold() {
 		wants = append(wants, Tell{StatusListener, r.Telling()})
 	}
 	return wants
+}
+
+// want is what one task wants, nil for nothing.
+func (r *Run) want(t *Task) Effect {
+	switch t.State {
+	case Queued, Running: // a running attempt wants somebody who watches it
+		return Enqueue{t.Name, t.Attempt, r.plan(t).Line}
+	case Canceling:
+		return Stop{t.Name, t.Attempt, r.plan(t).Line}
+	}
+	return nil
+}
+
+// wanted is what is outstanding now and was not before. Only tasks that moved are looked at: a transition's cost hangs
+// on what it changes.
+func wanted(before, now Run) []Effect {
+	var more []Effect
+	for i := range now.Tasks {
+		was, is := &before.Tasks[i], &now.Tasks[i]
+		if was.State == is.State && was.Attempt == is.Attempt {
+			continue
+		}
+		if e := now.want(is); e != nil && e != before.want(was) {
+			more = append(more, e)
+		}
+	}
+	if state := now.Telling(); now.Untold() && (state != before.Telling() || !before.Untold()) {
+		more = append(more, Tell{StatusListener, state})
+	}
+	return more
 }
 
 // Settled tells whether the run wants nothing any more, now or later.

@@ -2,6 +2,7 @@ package run_test
 
 import (
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -120,6 +121,15 @@ func checkFact(t rapid.TB, r run.Run, f run.Fact) run.Run {
 		t.Fatalf("%#v: a final run changed from %s to %s", f, r.State, next.State)
 	}
 	checkRun(t, next, effects)
+	var newly []run.Effect
+	for _, e := range next.Outstanding() {
+		if !slices.Contains(r.Outstanding(), e) {
+			newly = append(newly, e)
+		}
+	}
+	if diff := cmp.Diff(newly, effects); diff != "" {
+		t.Fatalf("%#v: effects are not what is newly outstanding (-newly +effects):\n%s", f, diff)
+	}
 	return next
 }
 

@@ -14,9 +14,6 @@ import (
 // maxRead is how many bytes one Read returns at most.
 const maxRead = 256 << 10
 
-// full is the line with which a log ends that had to drop something.
-const full = "\n[millrace: this log is longer than 16 MiB; what follows was dropped]\n"
-
 // Logs keeps the contract of logs.Logs.
 type Logs struct {
 	mu      sync.Mutex
@@ -55,7 +52,7 @@ func (s *Logs) Append(_ context.Context, k logs.Key, offset int64, data []byte) 
 	room := logs.MaxSize - len(l.data)
 	l.data = append(l.data, data[:min(len(data), room)]...)
 	if len(data) > room {
-		l.data = append(l.data, full...)
+		l.data = append(l.data, logs.Full...)
 	}
 	s.wake()
 	return nil

@@ -24,9 +24,6 @@ const (
 	maxRead   = 256 << 10 // bytes that one Read returns
 
 	defaultKeepFor = 2160 * time.Hour
-
-	// full is the line with which a log ends that had to drop something.
-	full = "\n[millrace: this log is longer than 16 MiB; what follows was dropped]\n"
 )
 
 var (
@@ -81,7 +78,7 @@ func (s *Logs) Append(ctx context.Context, k logs.Key, offset int64, data []byte
 	}
 	for {
 		part := data[:min(len(data), maxAppend)]
-		args := []any{offset, logs.MaxSize, full, s.keepFor.Milliseconds()}
+		args := []any{offset, logs.MaxSize, logs.Full, s.keepFor.Milliseconds()}
 		for entry := range slices.Chunk(part, maxEntry) {
 			args = append(args, entry)
 		}
