@@ -10,7 +10,7 @@ RUN make build ${VERSION:+VERSION="$VERSION"}
 
 FROM debian:bookworm-slim
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates redis-server \
+    && apt-get install -y --no-install-recommends ca-certificates git redis-server \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --uid 10001 --create-home --home-dir /data millrace
 COPY --from=build /src/bin/millrace /usr/local/bin/millrace
