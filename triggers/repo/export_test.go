@@ -30,18 +30,13 @@ type Object struct {
 }
 
 // Unpack reads a pack and every object that can be made of it.
-func Unpack(data []byte, live int64, tempDir string) ([]Object, error) {
-	p, err := readPack(bytes.NewReader(data), limits{1000, 1 << 20, 1 << 20, live, alive}, tempDir)
+func Unpack(data []byte, tempDir string) ([]Object, error) {
+	p, err := resolved(data, 1<<20, tempDir)
 	if err != nil {
 		return nil, err
 	}
 	defer p.Close()
 	var all []Object
-	for _, kind := range []plumbing.ObjectType{plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject} {
-		if err := p.resolve(kind); err != nil {
-			return nil, err
-		}
-	}
 	for i, e := range p.entries {
 		if e.kind == plumbing.InvalidObject {
 			continue // A delta of nothing, or of something too large.
@@ -53,6 +48,35 @@ func Unpack(data []byte, live int64, tempDir string) ([]Object, error) {
 		all = append(all, Object{e.kind.String(), e.hash.String(), data})
 	}
 	return all, nil
+}
+
+// Count tells how many objects can be made of a pack with so many bytes of deltas on top of each other.
+func Count(data []byte, live int64, tempDir string) (n int, err error) {
+	p, err := resolved(data, live, tempDir)
+	if err != nil {
+		return 0, err
+	}
+	defer p.Close()
+	for _, e := range p.entries {
+		if e.kind != plumbing.InvalidObject {
+			n++
+		}
+	}
+	return n, nil
+}
+
+func resolved(data []byte, live int64, tempDir string) (*pack, error) {
+	p, err := readPack(bytes.NewReader(data), limits{5000, 1 << 20, 1 << 20, live, alive}, tempDir)
+	if err != nil {
+		return nil, err
+	}
+	for _, kind := range []plumbing.ObjectType{plumbing.CommitObject, plumbing.TreeObject, plumbing.BlobObject, plumbing.TagObject} {
+		if err := p.resolve(kind); err != nil {
+			p.Close()
+			return nil, err
+		}
+	}
+	return p, nil
 }
 
 // Listing reads what a pipeline would be read from, as if the pack were a server's answer.

@@ -190,12 +190,7 @@ func (f *fetch) pack(ctx context.Context, req *packp.UploadPackRequest) (*pack, 
 		return nil, err
 	}
 	defer res.Close()
-	p, err := readPack(demultiplex(req, res), f.limits(ctx), f.cfg.TempDir)
-	if err != nil {
-		return nil, err
-	}
-	_, _ = io.Copy(io.Discard, res) // An answer that is read to its end leaves its connection fit for the next request.
-	return p, nil
+	return readPack(demultiplex(req, res), f.limits(ctx), f.cfg.TempDir)
 }
 
 func (f *fetch) limits(ctx context.Context) limits {

@@ -249,9 +249,12 @@ func TestDeltaBombs(t *testing.T) {
 		},
 		"many megabytes": func(p *packing) {
 			base := p.whole(typeBlob, strings.Repeat("\x00", unit))
-			for range 1000 {
-				p.onto(base, delta(unit, 4*65535, strings.Repeat("\xb0\xff\xff", 4)))
+			for range 100 {
+				p.onto(base, delta(unit, 15*65535, strings.Repeat("\xb0\xff\xff", 15)))
 			}
+		},
+		"one of many megabytes": func(p *packing) {
+			p.onto(p.whole(typeBlob, strings.Repeat("\x00", unit)), delta(unit, 400*65535, strings.Repeat("\xb0\xff\xff", 400)))
 		},
 		"without end": func(p *packing) {
 			base := p.whole(typeBlob, "x")
@@ -263,7 +266,17 @@ func TestDeltaBombs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			p, commit := wanting(strings.Repeat("12", 20))
 			bomb(p)
-			files, bad, err := ask(t, repo.Config{MaxPackBytes: 2 * unit, Transport: served(refs(commit), sending(p.done()))}, commit)
+			cfg := repo.Config{MaxPackBytes: 2 * unit, Transport: served(refs(commit), sending(p.done()))}
+			if name == "one of many megabytes" {
+				cfg.MaxPackBytes = 64 * unit // So that it is one object's size that matters.
+			}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			files, bad, err := ask(t, cfg, commit)
+			runtime.ReadMemStats(&after)
+			if got := after.TotalAlloc - before.TotalAlloc; got > 16<<20 && name != "without end" {
+				t.Errorf("allocated %d bytes", got)
+			}
 			if err != nil || len(files) != 0 {
 				t.Fatalf("got %v, %v, want no files, no error", files, err)
 			}
@@ -281,10 +294,19 @@ func TestLongChain(t *testing.T) {
 		base = p.onto(base, delta(100+i, 101+i, "\x90"+string(rune(100+i))+"\x01y"))
 	}
 	for live, want := range map[int64]int{0: 1, 100: 2, 500: 5, 5000: 21} {
-		got, err := repo.Unpack([]byte(p.done()), live, t.TempDir())
-		if err != nil || len(got) != want {
-			t.Errorf("%d bytes: got %d objects, %v, want %d", live, len(got), err, want)
+		got, err := repo.Count([]byte(p.done()), live, t.TempDir())
+		if err != nil || got != want {
+			t.Errorf("%d bytes: got %d objects, %v, want %d", live, got, err, want)
 		}
+	}
+	p = new(packing)
+	base = p.whole(typeBlob, "x")
+	for range 4200 {
+		base = p.onto(base, delta(1, 1, "\x01x"))
+	}
+	got, err := repo.Count([]byte(p.done()), 1<<20, t.TempDir())
+	if want := 1 + 4095; err != nil || got != want {
+		t.Errorf("got %d objects, %v, want %d", got, err, want)
 	}
 }
 
@@ -412,7 +434,7 @@ func FuzzPack(f *testing.F) {
 			sum := sha1.Sum(data[:len(data)-20])
 			copy(data[len(data)-20:], sum[:])
 		}
-		objects, err := repo.Unpack(data, 1<<20, dir)
+		objects, err := repo.Unpack(data, dir)
 		if err != nil {
 			return
 		}

@@ -37,6 +37,21 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
+// A server's last bytes may come late: they are waited for, so that one connection does.
+func TestOneConnection(t *testing.T) {
+	t.Parallel()
+	f := open(t)
+	f.wrap = func(w http.ResponseWriter, r *http.Request, git http.Handler) {
+		git.ServeHTTP(w, r)
+		_ = http.NewResponseController(w).Flush()
+		<-time.After(20 * time.Millisecond)
+	}
+	commit := f.commit("main", append(many(300), file{path: ".millrace.yaml"})...)
+	read(t, repo.New(repo.Config{}), f, commit)
+	same(t, "requests", f.asked(), askedTwice)
+	same(t, "connections", f.connections.Load(), int32(1))
+}
+
 func TestErrorsAreNotKept(t *testing.T) {
 	t.Parallel()
 	f := open(t)

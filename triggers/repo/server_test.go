@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/cgi"
 	"net/http/httptest"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/millrace-ci/millrace/triggers"
@@ -24,8 +26,9 @@ type forge struct {
 	url  string
 	wrap func(http.ResponseWriter, *http.Request, http.Handler) // in front of git, may be nil
 
-	mu       sync.Mutex
-	requests []string
+	connections atomic.Int32
+	mu          sync.Mutex
+	requests    []string
 }
 
 // newForge serves a new bare repository; config are lines of its configuration such as uploadpack.allowFilter=true.
@@ -44,7 +47,7 @@ func newForge(t testing.TB, config ...string) *forge {
 		Env:    []string{"GIT_PROJECT_ROOT=" + root, "GIT_HTTP_EXPORT_ALL=1", "GIT_CONFIG_NOSYSTEM=1", "HOME=" + root},
 		Stderr: io.Discard,
 	}
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		f.mu.Lock()
 		f.requests = append(f.requests, r.Method+" "+filepath.Base(r.URL.Path))
 		f.mu.Unlock()
@@ -54,6 +57,12 @@ func newForge(t testing.TB, config ...string) *forge {
 		}
 		git.ServeHTTP(w, r)
 	}))
+	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			f.connections.Add(1)
+		}
+	}
+	server.Start()
 	t.Cleanup(server.Close)
 	f.url = server.URL + "/o/r.git"
 	return f

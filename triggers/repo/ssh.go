@@ -132,12 +132,8 @@ func (s *sshSession) UploadPack(ctx context.Context, req *packp.UploadPackReques
 	if err := p.in.Close(); err != nil {
 		return nil, err
 	}
-	body := struct {
-		io.Reader
-		io.Closer
-	}{s.wire.bounded(p.out, s.wire.limit), p.Session}
 	res := packp.NewUploadPackResponse(req)
-	return res, res.Decode(body)
+	return res, res.Decode(body{s.wire.bounded(p.out, s.wire.limit), p.Session})
 }
 
 // Close ends the connection, and what still runs on it.

@@ -41,11 +41,19 @@ func (w *wire) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method == http.MethodGet {
 		limit = min(limit, maxRefsBytes)
 	}
-	res.Body = struct {
-		io.Reader
-		io.Closer
-	}{w.bounded(res.Body, limit), res.Body}
+	res.Body = body{w.bounded(res.Body, limit), res.Body}
 	return res, nil
+}
+
+// body is an answer. Closing it reads what little is left, so that its connection serves the next request too.
+type body struct {
+	io.Reader
+	closer io.Closer
+}
+
+func (b body) Close() error {
+	_, _ = io.CopyN(io.Discard, b, 4<<10)
+	return b.closer.Close()
 }
 
 // redirects tells whether http.Client will go elsewhere instead of handing on the answer.
