@@ -3,6 +3,9 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/millrace-ci/millrace/agent"
 	"github.com/millrace-ci/millrace/agent/report"
@@ -32,15 +35,15 @@ var forgeKinds = map[string]func(ForgeConfig) (forge, error){
 func buildForges(c *Config) (map[string]agent.Forge, map[string]triggers.Source, error) {
 	forges, sources := map[string]agent.Forge{}, map[string]triggers.Source{}
 	var errs []error
-	for _, f := range c.Forges {
+	for i, f := range c.Forges {
 		build, ok := forgeKinds[f.Kind]
 		if !ok {
-			errs = append(errs, fmt.Errorf("forges: %s: kind %q is not known, say github or gitea", f.Name, f.Kind))
+			errs = append(errs, fmt.Errorf("forges[%d].kind: %q is not known, say %s", i, f.Kind, kindsOfForge()))
 			continue
 		}
 		made, err := build(f)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("forges: %s: %w", f.Name, err))
+			errs = append(errs, fmt.Errorf("forges[%d]: %w", i, err))
 			continue
 		}
 		forges[f.Name] = agent.Forge{Source: made, Access: made, Status: made, Repositories: f.Repositories}
@@ -48,6 +51,9 @@ func buildForges(c *Config) (map[string]agent.Forge, map[string]triggers.Source,
 	}
 	return forges, sources, errors.Join(errs...)
 }
+
+// kindsOfForge names the kinds that there are: "gitea or github".
+func kindsOfForge() string { return strings.Join(slices.Sorted(maps.Keys(forgeKinds)), " or ") }
 
 func (f ForgeConfig) secrets() triggers.Secrets {
 	var all triggers.Secrets

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 
@@ -26,27 +27,35 @@ func (cl *client) flags(c *cobra.Command) {
 		server = "http://127.0.0.1:8080"
 	}
 	cl.token = os.Getenv("MILLRACE_TOKEN")
-	c.Flags().StringVar(&cl.server, "server", server, "address of the daemon (MILLRACE_SERVER)")
+	c.Flags().StringVar(&cl.server, "server", server, "`URL` of the daemon (environment: MILLRACE_SERVER)")
 }
 
 // get opens what is at path. The caller closes it.
 func (cl *client) get(ctx context.Context, path string) (io.ReadCloser, error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(cl.server, "/")+path, nil)
 	if err != nil {
-		return nil, usage(fmt.Errorf("--server: %w", err))
+		return nil, usage(fmt.Errorf("--server %s: write it like http://127.0.0.1:8080", cl.server))
 	}
 	if cl.token != "" {
 		req.Header.Set("Authorization", "Bearer "+cl.token)
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("%w: is millrace serve running there? (--server, MILLRACE_SERVER)", err)
+		return nil, fmt.Errorf("no daemon answers at %s: %w: is `millrace serve` running, and is --server right?", cl.server, cause(err))
 	}
 	if res.StatusCode == http.StatusOK {
 		return res.Body, nil
 	}
 	defer res.Body.Close()
 	return nil, refusal(res)
+}
+
+// cause is err without the request that it came of.
+func cause(err error) error {
+	if e := (*url.Error)(nil); errors.As(err, &e) {
+		return e.Err
+	}
+	return err
 }
 
 // refusal is the error in an answer that is no success.

@@ -24,10 +24,10 @@ type eventFlags struct {
 }
 
 func (f *eventFlags) add(c *cobra.Command) {
-	c.Flags().StringVarP(&f.dir, "dir", "C", ".", "the working tree")
-	c.Flags().StringVar(&f.file, "event", "", "file with the payload of a webhook, as the forge sends it")
-	c.Flags().StringVar(&f.forge, "forge", "", "kind of forge that the payload is of: github or gitea")
-	c.Flags().StringArrayVar(&f.headers, "header", nil, "header of the webhook, like 'X-GitHub-Event: push'")
+	c.Flags().StringVarP(&f.dir, "dir", "C", ".", "the working tree, a `DIR`")
+	c.Flags().StringVar(&f.file, "event", "", "`FILE` with the payload of a webhook, as the forge sends it")
+	c.Flags().StringVar(&f.forge, "forge", "", "`KIND` of forge that the payload is of: "+kindsOfForge())
+	c.Flags().StringArrayVar(&f.headers, "header", nil, "`HEADER` of the webhook, like 'X-GitHub-Event: push'")
 }
 
 // event reads the payload, or makes a push of the working tree's HEAD.
@@ -38,55 +38,57 @@ func (f *eventFlags) event(ctx context.Context) (triggers.Event, error) {
 		}
 		return headEvent(ctx, f.dir), nil
 	}
-	body, err := os.ReadFile(f.file)
-	if err != nil {
-		return triggers.Event{}, usage(err)
-	}
 	build, ok := forgeKinds[f.forge]
 	if !ok {
-		return triggers.Event{}, usage(fmt.Errorf("--forge %q: say github or gitea", f.forge))
+		return triggers.Event{}, usage(fmt.Errorf("--forge %q: say which kind of forge sent --event: %s", f.forge, kindsOfForge()))
 	}
 	source, err := build(ForgeConfig{Name: f.forge, URL: "http://localhost"})
 	if err != nil {
 		return triggers.Event{}, err
 	}
-	header, err := f.header()
+	d, err := f.delivery(source)
 	if err != nil {
 		return triggers.Event{}, usage(err)
 	}
-	heading, err := source.Heading(header)
-	if err != nil {
-		return triggers.Event{}, usage(fmt.Errorf("--header: %w", err))
-	}
-	d := triggers.Delivery{
-		ID: triggers.DeliveryID(f.forge, heading.Key), Forge: f.forge, Key: heading.Key, Kind: heading.Kind,
-		Header: header, Body: body, At: time.Now().UTC(),
-	}
 	e, err := source.Parse(d)
-	if err != nil {
-		return triggers.Event{}, exitError{exitFailed, fmt.Errorf("%s: %w", f.file, err)}
+	switch {
+	case errors.Is(err, triggers.ErrIgnored):
+		return triggers.Event{}, exitError{exitNothing, fmt.Errorf("%s: %w", f.file, err)}
+	case err != nil:
+		return triggers.Event{}, usage(fmt.Errorf("%s: %w", f.file, err))
 	}
 	return e, nil
 }
 
-// header is the given headers, and those that every delivery has and nobody wants to type.
+// delivery is what the forge would have sent.
+func (f *eventFlags) delivery(source triggers.Source) (triggers.Delivery, error) {
+	body, err := os.ReadFile(f.file)
+	if err != nil {
+		return triggers.Delivery{}, fmt.Errorf("--event: %w", err)
+	}
+	header, err := f.header()
+	if err != nil {
+		return triggers.Delivery{}, err
+	}
+	heading, err := source.Heading(header)
+	if err != nil {
+		return triggers.Delivery{}, fmt.Errorf("say what the payload is, like --header 'X-GitHub-Event: push': %w", err)
+	}
+	return triggers.Delivery{
+		ID: triggers.DeliveryID(f.forge, heading.Key), Forge: f.forge, Key: heading.Key, Kind: heading.Kind,
+		Header: header, Body: body, At: time.Now().UTC(),
+	}, nil
+}
+
+// header is the given headers, and the delivery's id, which every delivery has and nobody wants to type.
 func (f *eventFlags) header() (http.Header, error) {
-	h := http.Header{}
+	h := http.Header{"X-Github-Delivery": {"local"}, "X-Gitea-Delivery": {"local"}}
 	for _, line := range f.headers {
 		name, value, ok := strings.Cut(line, ":")
 		if !ok {
-			return nil, fmt.Errorf("--header %q: write NAME: VALUE", line)
+			return nil, fmt.Errorf("--header %q: write 'NAME: VALUE'", line)
 		}
 		h.Set(strings.TrimSpace(name), strings.TrimSpace(value))
-	}
-	defaults := map[string]string{"X-Github-Delivery": "local"}
-	if f.forge == "gitea" {
-		defaults = map[string]string{"X-Gitea-Delivery": "local", "X-Gitea-Event": h.Get("X-GitHub-Event")}
-	}
-	for name, value := range defaults {
-		if h.Get(name) == "" && value != "" {
-			h.Set(name, value)
-		}
 	}
 	return h, nil
 }

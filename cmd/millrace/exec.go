@@ -4,32 +4,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-ci/millrace/agent"
 	"github.com/millrace-ci/millrace/agent/param"
+	"github.com/millrace-ci/millrace/agent/pipeline"
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/template"
-	"github.com/millrace-ci/millrace/metrics"
-	"github.com/millrace-ci/millrace/runners/local"
-	"github.com/millrace-ci/millrace/triggers"
 )
 
 func execCommand(s streams) *cobra.Command {
 	var f eventFlags
-	var pipeline string
+	var name string
 	var params []string
 	c := &cobra.Command{
-		Use: "exec", Short: "Run the working tree's pipeline here, as it stands", Args: noArgs,
+		Use: "exec", Short: "Run the working tree's pipelines here, as they stand", Args: arguments(0, 0), GroupID: groupHere,
+		Long: `Runs the pipelines that an event starts, in the working tree as it stands: tasks
+are processes of this machine, and nobody is told. The event is a push of HEAD,
+or the payload of a webhook. Ctrl-C cancels the run.
+
+It exits with 0 when all runs succeeded, 1 when one did not, 2 when the command
+line is wrong, 3 when no pipeline is to run.`,
+		Example: `  millrace exec
+  millrace exec --pipeline release -p IMAGE_REPOSITORY=localhost:5000/api
+  millrace exec --event push.json --forge gitea --header 'X-Gitea-Event: push'`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			given, err := givenParams(params)
 			if err != nil {
@@ -40,17 +42,24 @@ func execCommand(s streams) *cobra.Command {
 				return err
 			}
 			event.Forge = "" // it is run here, from here, and nobody is told
-			files, err := readTree(f.dir)
+			t, err := readTree(f.dir)
 			if err != nil {
-				return exitError{exitFailed, err}
+				return err
 			}
-			compilation := run.Compilation{Event: event, Catalogue: template.Builtin(), Given: given, At: time.Now().UTC()}
-			return execHere(c.Context(), s, f.dir, choose(files, pipeline, compilation))
+			compilation := run.Compilation{
+				Event: event, Catalogue: template.Builtin(), Given: given, At: time.Now().UTC(),
+				Runners: map[string]run.RunnerInfo{localRunner: {Kind: "local", Line: localRunner}}, DefaultRunner: localRunner,
+			}
+			plans, err := choose(t, name, compilation)
+			if err != nil {
+				return err
+			}
+			return execHere(c.Context(), s, f.dir, plans)
 		},
 	}
 	f.add(c)
-	c.Flags().StringVar(&pipeline, "pipeline", "", "run this one, whatever its `on` says")
-	c.Flags().StringArrayVarP(&params, "param", "p", nil, "a parameter of the run, NAME=VALUE")
+	c.Flags().StringVar(&name, "pipeline", "", "run the one with this `NAME`, whatever it asks for")
+	c.Flags().StringArrayVarP(&params, "param", "p", nil, "a parameter of the run, `NAME=VALUE`")
 	return c
 }
 
@@ -66,116 +75,85 @@ func givenParams(params []string) ([]param.Given, error) {
 	return given, nil
 }
 
-// choose returns how to make the snapshots to run, once the runner is known.
-func choose(files []triggers.File, pipeline string, c run.Compilation) func(map[string]run.RunnerInfo) ([]*run.Snapshot, error) {
-	return func(runners map[string]run.RunnerInfo) ([]*run.Snapshot, error) {
-		c.Runners, c.DefaultRunner = runners, "local"
-		decisions := agent.Decide(files, c)
-		if pipeline != "" {
-			decisions = slices.DeleteFunc(agent.DecideAnyway(files, c), func(d agent.Decision) bool { return d.Pipeline != pipeline })
+// choose returns the snapshots to run: of the pipelines that the event starts, or of the one with a name. Definitions
+// with problems are among them, to be told.
+func choose(t tree, name string, c run.Compilation) ([]*run.Snapshot, error) {
+	decide := agent.Decide
+	if name != "" {
+		decide = agent.DecideAnyway
+	}
+	var plans []*run.Snapshot
+	var names []string
+	reasons := ""
+	for _, d := range decide(t.files, c) {
+		names = append(names, d.Pipeline)
+		switch {
+		case name != "" && d.Pipeline != name:
+		case d.Matched, d.Run != nil && len(d.Run.Problems) > 0:
+			plans = append(plans, d.Run)
+		default:
+			reasons += fmt.Sprintf("\n  %s: %s", d.Pipeline, d.Reason)
 		}
-		var plans []*run.Snapshot
-		var reasons []string
-		for _, d := range decisions {
-			switch {
-			case d.Run != nil && len(d.Run.Problems) > 0:
-				return nil, exitError{exitFailed, problemsOf(d.Run)}
-			case d.Matched:
-				plans = append(plans, d.Run)
-			default:
-				reasons = append(reasons, fmt.Sprintf("\n  %s: %s", d.Pipeline, d.Reason))
+	}
+	for _, p := range t.bad {
+		if broken := pipeline.FileName(p.File); name == "" || broken == name {
+			plans = append(plans, &run.Snapshot{Pipeline: broken, File: p.File, Problems: []pipeline.Problem{p}})
+		}
+	}
+	switch {
+	case t.none():
+		return nil, exitError{exitNothing, errors.New(noDefinitions + " there")}
+	case len(plans) == 0 && name != "":
+		return nil, usage(fmt.Errorf("--pipeline: there is no pipeline %q here, there is %s", name, strings.Join(names, ", ")))
+	case len(plans) == 0:
+		return nil, exitError{exitNothing, fmt.Errorf("this event starts no pipeline (--pipeline NAME runs one all the same):%s", reasons)}
+	}
+	return plans, misgiven(plans)
+}
+
+// misgiven is the error of parameters that were given on the command line and that no task takes: problems that stand
+// in no file.
+func misgiven(plans []*run.Snapshot) error {
+	for _, plan := range plans {
+		for _, p := range plan.Problems {
+			if p.Pos == (param.Pos{}) {
+				return usage(fmt.Errorf("-p: pipeline %s: %s", plan.Pipeline, p.Message))
 			}
 		}
-		if len(plans) == 0 {
-			return nil, exitError{exitNothing, fmt.Errorf("no pipeline here is to run%s", strings.Join(reasons, ""))}
-		}
-		return plans, nil
-	}
-}
-
-func problemsOf(plan *run.Snapshot) error {
-	var errs []error
-	for _, p := range plan.Problems {
-		errs = append(errs, errors.New(p.String()))
-	}
-	return errors.Join(errs...)
-}
-
-// execHere runs snapshots in dir with an agent that lives in this process and remembers in memory.
-func execHere(ctx context.Context, s streams, dir string, snapshots func(map[string]run.RunnerInfo) ([]*run.Snapshot, error)) error {
-	dir, err := filepath.Abs(dir)
-	if err != nil {
-		return err
-	}
-	temp, err := os.MkdirTemp("", "millrace-exec-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(temp)
-	log := slog.New(slog.NewTextHandler(s.err, &slog.HandlerOptions{Level: slog.LevelWarn}))
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	runner, err := local.New(local.Config{
-		Dir: temp, Command: []string{self, keeperCommand}, InPlace: dir, Engine: local.FindEngine(ctx), Log: log,
-		Env: map[string]string{"PATH": os.Getenv("PATH"), "HOME": os.Getenv("HOME")}, // its tools and caches are the caller's
-	})
-	if err != nil {
-		return err
-	}
-	plans, err := snapshots(map[string]run.RunnerInfo{"local": {Kind: "local", Line: "local"}})
-	if err != nil {
-		return err
-	}
-	mem := inProcess(leaseTime)
-	a, err := agent.New(agent.Config{
-		Name: "exec", URL: "http://localhost", Roles: agent.Roles{Plan: true, Work: true},
-		Runners:   map[string]agent.Runner{"local": {Kind: "local", Line: "local", Capacity: 4, Runner: runner}},
-		Catalogue: template.Builtin(), Definitions: nothing{},
-		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Logs: mem.logs,
-		LeaseTime: leaseTime, StopGrace: stopGrace, Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: log,
-	})
-	if err != nil {
-		return err
-	}
-	return watchRuns(ctx, s, a, mem, plans)
-}
-
-// watchRuns runs the plans one after another and prints them as they go. It fails when one of them did.
-func watchRuns(ctx context.Context, s streams, a *agent.Agent, mem memory, plans []*run.Snapshot) error {
-	work, end := context.WithCancel(context.WithoutCancel(ctx)) // an interrupt cancels the run, and its end is waited for
-	defer end()
-	var g errgroup.Group
-	g.Go(func() error { return a.Run(work, work) })
-	var failed []string
-	for _, plan := range plans {
-		r, err := (&printer{s: s, mem: mem, agent: a}).run(ctx, plan)
-		if err != nil {
-			end()
-			return errors.Join(err, g.Wait())
-		}
-		fmt.Fprintf(s.out, "%s: %s %s\n", plan.Pipeline, r.State, r.Line())
-		if r.State != run.Succeeded {
-			failed = append(failed, plan.Pipeline)
-		}
-		if ctx.Err() != nil {
-			break
-		}
-	}
-	end()
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	if len(failed) > 0 {
-		return exitError{code: exitFailed}
 	}
 	return nil
 }
 
-// nothing is the definitions of no repository: exec reads the working tree itself.
-type nothing struct{}
-
-func (nothing) Definitions(context.Context, triggers.Access, triggers.At) ([]triggers.File, []triggers.Unreadable, error) {
-	return nil, nil, nil
+// execHere runs snapshots in dir, one after another, with an agent that lives in this process. It fails when one of
+// them does.
+func execHere(ctx context.Context, s streams, dir string, plans []*run.Snapshot) error {
+	a, mem, cleanUp, err := agentHere(ctx, s, dir)
+	if err != nil {
+		return err
+	}
+	defer cleanUp()
+	work, end := context.WithCancel(context.WithoutCancel(ctx)) // an interrupt cancels the run, and its end is waited for
+	defer end()
+	var g errgroup.Group
+	g.Go(func() error { return a.Run(work, work) })
+	failed := false
+	for _, plan := range plans {
+		if len(plan.Problems) > 0 {
+			failed = true
+			_ = listProblems(s.err, plan.Problems)
+			continue
+		}
+		var r run.Run
+		r, err = newPrinter(s.out, mem, a).run(ctx, plan)
+		failed = failed || r.State != run.Succeeded
+		if err != nil || ctx.Err() != nil {
+			break
+		}
+	}
+	end()
+	err = errors.Join(err, g.Wait())
+	if err == nil && failed {
+		return exitError{code: exitFailed}
+	}
+	return err
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -13,20 +14,24 @@ import (
 	"github.com/millrace-ci/millrace/agent/run"
 )
 
-// printer prints one run while it goes: the lines of its tasks, each after its task's name.
+// printer prints one run while it goes: the lines of its tasks, each after its task's name, and how they ended.
 type printer struct {
-	s     streams
 	mem   memory
 	agent *agent.Agent
 
-	mu       sync.Mutex // of the output
-	tasks    sync.WaitGroup
-	followed map[string]bool
+	mu  sync.Mutex // of out
+	out io.Writer
+
+	logs  map[string]chan struct{} // by task; closed when its log is printed
+	ended map[string]bool          // tasks whose end is printed
+}
+
+func newPrinter(out io.Writer, mem memory, a *agent.Agent) *printer {
+	return &printer{mem: mem, agent: a, out: out, logs: map[string]chan struct{}{}, ended: map[string]bool{}}
 }
 
 // run starts the run and returns it when it has ended. When ctx ends the run is canceled, and its end waited for.
 func (p *printer) run(ctx context.Context, plan *run.Snapshot) (run.Run, error) {
-	p.followed = map[string]bool{}
 	watch, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	changes, err := p.mem.runs.Changes(watch)
@@ -42,9 +47,8 @@ func (p *printer) run(ctx context.Context, plan *run.Snapshot) (run.Run, error) 
 		if err != nil {
 			return r, err
 		}
-		p.follow(watch, r)
+		p.show(watch, r)
 		if r.State.Final() {
-			p.tasks.Wait()
 			return r, nil
 		}
 		select {
@@ -58,19 +62,50 @@ func (p *printer) run(ctx context.Context, plan *run.Snapshot) (run.Run, error) 
 	}
 }
 
-// follow begins to print the tasks that have begun since it was called last, and tells which were passed over.
-func (p *printer) follow(ctx context.Context, r run.Run) {
-	for _, t := range r.Tasks {
-		if p.followed[t.Name] || t.StartedAt.IsZero() && !t.State.Final() {
-			continue
+// show prints what the run's state says and was not printed yet.
+func (p *printer) show(ctx context.Context, r run.Run) {
+	for i := range r.Tasks {
+		t := &r.Tasks[i]
+		if !t.StartedAt.IsZero() && p.logs[t.Name] == nil {
+			printed := make(chan struct{})
+			p.logs[t.Name] = printed
+			key := logs.Key{Run: r.Plan.ID, Task: t.Name, Attempt: t.Attempt}
+			go func() {
+				defer close(printed)
+				p.log(ctx, key)
+			}()
 		}
-		p.followed[t.Name] = true
-		if t.StartedAt.IsZero() {
-			p.line(t.Name, fmt.Sprintf("%s: %s", t.State, t.Reason))
-			continue
+		if t.State.Final() && !p.ended[t.Name] {
+			p.ended[t.Name] = true
+			if printed := p.logs[t.Name]; printed != nil {
+				<-printed
+			}
+			p.line(t.Name, endOf(r, t))
 		}
-		p.tasks.Go(func() { p.log(ctx, logs.Key{Run: r.Plan.ID, Task: t.Name, Attempt: t.Attempt}) })
 	}
+	if r.State.Final() {
+		fmt.Fprintf(p.out, "%s: %s\n", r.Plan.Pipeline, endLine(string(r.State), r.Line()))
+	}
+}
+
+// endOf says how a task ended.
+func endOf(r run.Run, t *run.Task) string {
+	state := string(t.State)
+	if t.State == run.Failed && r.Plan.Stages[t.Stage].Tasks[t.Place].IgnoreFailed {
+		state += " (ignored)"
+	}
+	return endLine(state, t.Reason)
+}
+
+// endLine says a state and its reason, where that does not begin with the same word.
+func endLine(state, reason string) string {
+	switch {
+	case reason == "":
+		return state
+	case strings.HasPrefix(reason, state):
+		return reason
+	}
+	return state + ": " + reason
 }
 
 // log prints one log to its end.
@@ -109,5 +144,5 @@ func text(line string) string {
 func (p *printer) line(task, text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fmt.Fprintf(p.s.out, "%s | %s\n", task, text)
+	fmt.Fprintf(p.out, "%s | %s\n", task, text)
 }

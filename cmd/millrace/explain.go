@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-ci/millrace/agent/pipeline"
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/template"
+	"github.com/millrace-ci/millrace/triggers"
 )
 
 // explained is one pipeline's line of explain.
@@ -30,32 +31,48 @@ type explainedTask struct {
 func explainCommand(s streams) *cobra.Command {
 	var f eventFlags
 	var params bool
-	var output string
+	var output *format
 	c := &cobra.Command{
-		Use: "explain", Short: "Say for each pipeline of the working tree whether an event starts it, and why", Args: noArgs,
+		Use: "explain", Short: "Say which pipelines an event starts, and why", Args: arguments(0, 0), GroupID: groupHere,
+		Long: `Says for each pipeline of the working tree whether an event starts it, with the
+condition and the value that decided it. The event is a push of HEAD, or the
+payload of a webhook. Nothing is run.`,
+		Example: `  millrace explain
+  millrace explain --params
+  millrace explain --event push.json --forge github --header 'X-GitHub-Event: push'`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			event, err := f.event(c.Context())
 			if err != nil {
 				return err
 			}
-			files, err := readTree(f.dir)
+			t, err := readTree(f.dir)
 			if err != nil {
-				return exitError{exitFailed, err}
+				return err
 			}
-			lines := make([]explained, len(files))
-			for i, d := range agent.Decide(files, run.Compilation{Event: event, Catalogue: template.Builtin(), DefaultRunner: "local"}) {
-				lines[i].Explanation = d.Explanation
-				if params && d.Run != nil {
-					lines[i].Tasks = tasksOf(d.Run)
-				}
-			}
-			return printAs(s.out, output, lines, func(w io.Writer) error { return explainText(w, lines) })
+			lines := explain(t, event, params)
+			return output.print(s.out, lines, func(w io.Writer) error { return explainText(w, lines) })
 		},
 	}
 	f.add(c)
 	c.Flags().BoolVar(&params, "params", false, "also show each task's parameters, and where each value comes from")
-	outputFlag(c, &output)
+	output = formatFlag(c)
 	return c
+}
+
+// explain decides as the planner does, and keeps why.
+func explain(t tree, e triggers.Event, params bool) []explained {
+	lines := []explained{}
+	for _, d := range agent.Decide(t.files, run.Compilation{Event: e, Catalogue: template.Builtin(), DefaultRunner: "local"}) {
+		line := explained{Explanation: d.Explanation}
+		if params && d.Run != nil {
+			line.Tasks = tasksOf(d.Run)
+		}
+		lines = append(lines, line)
+	}
+	for _, p := range t.bad {
+		lines = append(lines, explained{Explanation: pipeline.Explanation{Pipeline: pipeline.FileName(p.File), File: p.File, Reason: p.String()}})
+	}
+	return lines
 }
 
 func tasksOf(plan *run.Snapshot) []explainedTask {
@@ -70,7 +87,7 @@ func tasksOf(plan *run.Snapshot) []explainedTask {
 
 func explainText(out io.Writer, lines []explained) error {
 	if len(lines) == 0 {
-		_, err := fmt.Fprintln(out, "no .millrace.yaml and no .millrace/*.yaml here")
+		_, err := fmt.Fprintln(out, noDefinitions+" here")
 		return err
 	}
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
@@ -81,21 +98,18 @@ func explainText(out io.Writer, lines []explained) error {
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", verdict, l.Pipeline, l.File, l.Reason)
 	}
-	if err := w.Flush(); err != nil {
-		return err
-	}
 	for _, l := range lines {
 		for _, t := range l.Tasks {
+			if err := w.Flush(); err != nil { // each task has columns of its own width
+				return err
+			}
 			fmt.Fprintf(out, "\n%s / %s (%s)\n", l.Pipeline, t.Name, t.Uses)
 			for _, p := range t.Params {
 				fmt.Fprintf(w, "  %s\t%s\t%s\n", p.Name, oneLine(p.Value.String()), p.Origin)
 			}
-			if err := w.Flush(); err != nil {
-				return err
-			}
 		}
 	}
-	return nil
+	return w.Flush()
 }
 
 // oneLine shortens a value to what fits beside its name.

@@ -10,7 +10,7 @@ import (
 // when its job does.
 func jobCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: keeperCommand + " DIR", Hidden: true, Args: between(1, 1),
+		Use: keeperCommand + " DIR", Hidden: true, Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if code := local.Keep(args[0]); code != 0 {
 				return exitError{code: code}

@@ -18,7 +18,10 @@ func logsCommand(s streams) *cobra.Command {
 	var cl client
 	var follow bool
 	c := &cobra.Command{
-		Use: "logs ID [TASK]", Short: "Print the log of a run's task, or of all its tasks", Args: between(1, 2),
+		Use: "logs ID [TASK]", Short: "Print the log of a run's task, or of all its tasks", Args: arguments(1, 2), GroupID: groupDaemon,
+		Long: `Prints the log of a run's task, or of all its tasks. Each line begins with its
+time in UTC and the container that wrote it.`,
+		Example: "  millrace logs bhfd5xa4oa3o5wkdpt2q unit -f",
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 2 {
 				return printLog(c.Context(), s, &cl, args[0], args[1], follow)

@@ -1,5 +1,6 @@
 // Command millrace is the daemon and everything that one says to it from a shell. It is the only package that knows
 // every implementation: config.go reads what the operator wants, build*.go make the parts of it, serve.go lets them run.
+// Nothing calls it but people and scripts; it decides nothing about events, runs or jobs.
 package main
 
 import (
@@ -12,37 +13,14 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/millrace-ci/millrace/agent/param"
 )
 
 // version is stamped by the linker: -ldflags "-X main.version=v1.2.3".
 var version = "dev"
 
-// Exit codes. docs/cli.md tells them to users.
-const (
-	exitFailed  = 1 // it was tried, and the answer is no: a run failed, a file has problems
-	exitUsage   = 2 // the command line or the configuration is wrong
-	exitNothing = 3 // nothing matched
-)
-
-// exitError ends the program with a code of its own. With a nil error there is nothing more to say.
-type exitError struct {
-	code int
-	err  error
-}
-
-func (e exitError) Error() string {
-	if e.err == nil {
-		return ""
-	}
-	return e.err.Error()
-}
-
-func (e exitError) Unwrap() error { return e.err }
-
-// usage marks err as the caller's mistake.
-func usage(err error) error { return exitError{exitUsage, err} }
-
-// streams is where a command reads and writes.
+// streams is where a command writes.
 type streams struct {
 	out, err io.Writer
 }
@@ -70,51 +48,61 @@ func Main(args []string, s streams) int {
 	return exitFailed
 }
 
+// The groups of the root's help.
+const (
+	groupHere   = "here"
+	groupDaemon = "daemon"
+)
+
 func rootCommand(s streams) *cobra.Command {
 	root := &cobra.Command{
-		Use:           "millrace",
-		Short:         "A git push becomes a run: of tasks in Kubernetes or on this machine, told to your forge",
-		SilenceErrors: true,
-		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
-		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
+		Use:                   "millrace",
+		Short:                 "A git push becomes a run, and the forge is told how it went",
+		SilenceErrors:         true,
+		SilenceUsage:          true,
+		DisableFlagsInUseLine: true,
+		Args:                  knownCommand,
+		RunE:                  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetOut(s.out)
 	root.SetErr(s.err)
-	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.SetFlagErrorFunc(misused)
+	root.AddGroup(&cobra.Group{ID: groupHere, Title: "For a working tree:"}, &cobra.Group{ID: groupDaemon, Title: "The daemon, and what to ask it:"})
 	root.AddCommand(
-		serveCommand(s), checkCommand(s), execCommand(s), explainCommand(s),
-		runsCommand(s), logsCommand(s), versionCommand(s), jobCommand(),
+		checkCommand(s), explainCommand(s), execCommand(s),
+		serveCommand(s), runsCommand(s), logsCommand(s),
+		versionCommand(s), jobCommand(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true
 	return root
 }
 
+// knownCommand refuses what follows `millrace` and is none of its commands, and names the nearest.
+func knownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	var names []string
+	for _, c := range root.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	return misused(root, fmt.Errorf("unknown command %q%s", args[0], param.DidYouMean(args[0], names)))
+}
+
 func versionCommand(s streams) *cobra.Command {
-	output := ""
+	var output *format
 	c := &cobra.Command{
-		Use: "version", Short: "Print the version", Args: noArgs,
+		Use: "version", Short: "Print the version", Args: arguments(0, 0),
+		Example: "  millrace version\n  millrace version -o json",
 		RunE: func(*cobra.Command, []string) error {
-			return printAs(s.out, output, map[string]string{"version": version}, func(w io.Writer) error {
+			return output.print(s.out, map[string]string{"version": version}, func(w io.Writer) error {
 				_, err := fmt.Fprintln(w, "millrace", version)
 				return err
 			})
 		},
 	}
-	outputFlag(c, &output)
+	output = formatFlag(c)
 	return c
-}
-
-// noArgs and exactly are cobra's checks as usage errors.
-func noArgs(c *cobra.Command, args []string) error { return asUsage(cobra.NoArgs(c, args)) }
-
-func between(least, most int) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error { return asUsage(cobra.RangeArgs(least, most)(c, args)) }
-}
-
-func asUsage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return usage(err)
 }

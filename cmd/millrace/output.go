@@ -8,21 +8,40 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// outputFlag adds -o to a command.
-func outputFlag(c *cobra.Command, output *string) {
-	c.Flags().StringVarP(output, "output", "o", "text", "how to print: text or json")
+// format is the value of -o.
+type format string
+
+const (
+	asText format = "text"
+	asJSON format = "json"
+)
+
+// String, Set and Type are pflag.Value's, so that a format that does not exist is refused before anything is done.
+func (f *format) String() string { return string(*f) }
+
+func (f *format) Set(s string) error {
+	if *f = format(s); *f != asText && *f != asJSON {
+		return fmt.Errorf("say %s or %s", asText, asJSON)
+	}
+	return nil
 }
 
-// printAs prints v as JSON, or as text writes it.
-func printAs(w io.Writer, output string, v any, text func(io.Writer) error) error {
-	switch output {
-	case "text":
+func (*format) Type() string { return "format" }
+
+// formatFlag adds -o to a command.
+func formatFlag(c *cobra.Command) *format {
+	f := asText
+	c.Flags().VarP(&f, "output", "o", "how to print: text or json")
+	return &f
+}
+
+// print writes v as JSON, or as text does.
+func (f format) print(w io.Writer, v any, text func(io.Writer) error) error {
+	if f == asText {
 		return text(w)
-	case "json":
-		enc := json.NewEncoder(w)
-		enc.SetIndent("", "  ")
-		enc.SetEscapeHTML(false)
-		return enc.Encode(v)
 	}
-	return usage(fmt.Errorf("-o %s: say text or json", output))
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
 }

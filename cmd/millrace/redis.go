@@ -5,28 +5,45 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
+	"net/url"
 	"os/exec"
 	"path/filepath"
-	"runtime"
-	"syscall"
 	"time"
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
+// redisPatience is how long a Redis may take to answer at start. One that says that it loads its data may take longer.
+const redisPatience = 5 * time.Second
+
+// options reads the URL. Its error does not show it: it may hold a password.
+func (c RedisConfig) options() (*redis.Options, error) {
+	if c.URL == "" {
+		return nil, nil //nolint:nilnil // No URL, no options, no mistake.
+	}
+	opt, err := redis.ParseURL(string(c.URL))
+	if bad := (*url.Error)(nil); errors.As(err, &bad) {
+		err = bad.Err
+	}
+	if err != nil {
+		return nil, fmt.Errorf("redis.url: write redis://HOST:6379, rediss:// or unix:///PATH: %w", err)
+	}
+	opt.DialTimeout = redisPatience
+	return opt, nil
+}
+
 // connectRedis connects to the Redis that is configured or, without one, to a redis-server of our own in the data
-// folder. It returns nil when there is none to be had: then everything is kept in memory. close ends what it started.
+// folder. It returns nil when there is none to be had: then everything is kept in memory. closeAll ends what it started.
 func connectRedis(ctx context.Context, c *Config, log *slog.Logger) (rdb *redis.Client, closeAll func(), err error) {
-	if c.Redis.URL != "" {
-		opt, err := redis.ParseURL(c.Redis.URL)
+	opt, err := c.Redis.options()
+	if err != nil {
+		return nil, nil, usage(err)
+	}
+	if opt != nil {
+		rdb, err := checkedRedis(ctx, opt, nil)
 		if err != nil {
-			return nil, nil, usage(fmt.Errorf("redis.url: %w", err))
-		}
-		rdb, err := checkedRedis(ctx, opt)
-		if err != nil {
-			return nil, nil, fmt.Errorf("redis at %s: %w", opt.Addr, err)
+			return nil, nil, fmt.Errorf("redis at %s (redis.url): %w", opt.Addr, err)
 		}
 		return rdb, func() { _ = rdb.Close() }, nil
 	}
@@ -35,34 +52,26 @@ func connectRedis(ctx context.Context, c *Config, log *slog.Logger) (rdb *redis.
 		log.WarnContext(ctx, "no redis-server on PATH and no redis.url: everything is kept in memory and FORGOTTEN when this process ends")
 		return nil, func() {}, nil
 	}
-	server, err := startRedis(ctx, binary, filepath.Join(c.Data, "redis"))
+	dir := filepath.Join(c.Data, "redis")
+	server, err := startEmbedded(binary, dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("embedded redis: %w", err)
 	}
-	rdb, err = checkedRedis(ctx, &redis.Options{Network: "unix", Addr: server.socket})
+	rdb, err = checkedRedis(ctx, &redis.Options{Network: "unix", Addr: server.socket}, server.ended)
 	if err != nil {
 		server.stop()
-		return nil, nil, fmt.Errorf("embedded redis: %w", err)
+		return nil, nil, fmt.Errorf("embedded redis: %w: its log is %s", err, logOf(dir))
 	}
-	log.InfoContext(ctx, "embedded redis started", "data", filepath.Join(c.Data, "redis"))
+	log.InfoContext(ctx, "embedded redis started", "data", dir)
 	return rdb, func() { _ = rdb.Close(); server.stop() }, nil
 }
 
-// checkedRedis connects, and refuses a Redis that would forget what it accepted.
-func checkedRedis(ctx context.Context, opt *redis.Options) (*redis.Client, error) {
+// checkedRedis connects, and refuses a Redis that would forget what it accepted. ended is closed when the server has
+// ended, nil if nobody can tell.
+func checkedRedis(ctx context.Context, opt *redis.Options, ended <-chan struct{}) (*redis.Client, error) {
 	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // a hosted service's
 	rdb := redis.NewClient(opt)
-	var err error
-	for range 100 { // a server that loads its data answers LOADING until it has
-		if err = rdb.Ping(ctx).Err(); err == nil || ctx.Err() != nil {
-			break
-		}
-		select {
-		case <-time.After(50 * time.Millisecond):
-		case <-ctx.Done():
-		}
-	}
-	if err != nil {
+	if err := awaitRedis(ctx, rdb, ended); err != nil {
 		return nil, errors.Join(err, rdb.Close())
 	}
 	policy, err := rdb.ConfigGet(ctx, "maxmemory-policy").Result()
@@ -73,71 +82,23 @@ func checkedRedis(ctx context.Context, opt *redis.Options) (*redis.Client, error
 	return rdb, nil
 }
 
-// redisServer is a redis-server of our own.
-type redisServer struct {
-	socket string
-	cmd    *exec.Cmd
-	ended  chan struct{}
-}
-
-// startRedis starts a redis-server that appends every write to a file in dir, at once (appendfsync always), and
-// listens on a Unix socket only.
-func startRedis(ctx context.Context, binary, dir string) (*redisServer, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, err
+// awaitRedis waits until the server answers.
+func awaitRedis(ctx context.Context, rdb *redis.Client, ended <-chan struct{}) error {
+	deadline := time.Now().Add(redisPatience)
+	for {
+		err := rdb.Ping(ctx).Err()
+		switch {
+		case err == nil:
+			return nil
+		case !redis.IsLoadingError(err) && time.Now().After(deadline):
+			return fmt.Errorf("it does not answer: %w", err)
+		}
+		select {
+		case <-ended:
+			return errors.New("redis-server ended at once")
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(50 * time.Millisecond): // nothing signals that a server has come up
+		}
 	}
-	socket, err := socketPath(dir)
-	if err != nil {
-		return nil, err
-	}
-	logFile, err := os.OpenFile(filepath.Join(dir, "redis.log"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	defer logFile.Close()
-	s := &redisServer{socket: socket, ended: make(chan struct{})}
-	s.cmd = exec.CommandContext(context.WithoutCancel(ctx), binary, "--port", "0", "--unixsocket", socket, "--unixsocketperm", "700",
-		"--dir", dir, "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no")
-	s.cmd.Stdout, s.cmd.Stderr = logFile, logFile
-	// Signals of the terminal are for us; and it must not outlive us, because our successor starts its own on these files.
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
-	started := make(chan error)
-	go s.live(started)
-	if err := <-started; err != nil {
-		return nil, err
-	}
-	return s, nil
-}
-
-// live starts the server and waits for its end, on a thread of its own: Linux sends Pdeathsig when the thread that
-// started the child ends.
-func (s *redisServer) live(started chan<- error) {
-	runtime.LockOSThread()
-	defer close(s.ended)
-	err := s.cmd.Start()
-	started <- err
-	if err == nil {
-		_ = s.cmd.Wait() // how it ended stands in its log
-	}
-}
-
-// stop asks the server to end and waits until it has.
-func (s *redisServer) stop() {
-	_ = s.cmd.Process.Signal(syscall.SIGTERM)
-	select {
-	case <-s.ended:
-	case <-time.After(10 * time.Second):
-		_ = s.cmd.Process.Kill()
-		<-s.ended
-	}
-}
-
-// socketPath is a path for the socket that is short enough (108 bytes on Linux): in dir, or in a folder of our own.
-func socketPath(dir string) (string, error) {
-	socket := filepath.Join(dir, "redis.sock")
-	if len(socket) < 100 {
-		return socket, nil
-	}
-	short, err := os.MkdirTemp("", "millrace-")
-	return filepath.Join(short, "redis.sock"), err
 }

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/url"
 	"strconv"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -16,14 +17,18 @@ import (
 
 func runsCommand(s streams) *cobra.Command {
 	var cl client
-	var output string
+	var output *format
 	limit := 20
 	filters := map[string]*string{}
 	c := &cobra.Command{
-		Use: "runs [ID]", Short: "List runs, or show one", Args: between(0, 1),
+		Use: "runs [ID]", Short: "List runs, or show one", Args: arguments(0, 1), GroupID: groupDaemon,
+		Long: "Lists the runs of a daemon, newest first, or shows one with its stages and tasks.",
+		Example: `  millrace runs --repo shop/api --state failed
+  millrace runs bhfd5xa4oa3o5wkdpt2q
+  millrace runs -o json --server http://127.0.0.1:8080`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(args) == 1 {
-				return showRun(c.Context(), s, &cl, args[0], output)
+				return showRun(c.Context(), s, &cl, args[0], *output)
 			}
 			query := url.Values{"limit": {strconv.Itoa(limit)}}
 			for name, value := range filters {
@@ -31,24 +36,24 @@ func runsCommand(s streams) *cobra.Command {
 					query.Set(name, *value)
 				}
 			}
-			return listRuns(c.Context(), s, &cl, query, output)
+			return listRuns(c.Context(), s, &cl, query, *output)
 		},
 	}
 	for _, name := range []string{"repo", "branch", "pipeline", "state", "commit"} {
-		filters[name] = c.Flags().String(name, "", "only runs with this "+name)
+		filters[name] = c.Flags().String(name, "", "only runs with this `"+strings.ToUpper(name)+"`")
 	}
-	c.Flags().IntVar(&limit, "limit", limit, "how many at most")
+	c.Flags().IntVar(&limit, "limit", limit, "at most `N` runs")
 	cl.flags(c)
-	outputFlag(c, &output)
+	output = formatFlag(c)
 	return c
 }
 
-func listRuns(ctx context.Context, s streams, cl *client, query url.Values, output string) error {
+func listRuns(ctx context.Context, s streams, cl *client, query url.Values, output format) error {
 	var page api.Page[api.Run]
 	if err := cl.getJSON(ctx, "/api/v1/runs?"+query.Encode(), &page); err != nil {
 		return err
 	}
-	return printAs(s.out, output, page, func(out io.Writer) error {
+	return output.print(s.out, page, func(out io.Writer) error {
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintln(w, "RUN\tSTATE\tPIPELINE\tREPO\tREF\tCOMMIT\tTOOK")
 		for _, r := range page.Items {
@@ -58,12 +63,12 @@ func listRuns(ctx context.Context, s streams, cl *client, query url.Values, outp
 	})
 }
 
-func showRun(ctx context.Context, s streams, cl *client, id, output string) error {
+func showRun(ctx context.Context, s streams, cl *client, id string, output format) error {
 	var r api.Run
 	if err := cl.getJSON(ctx, "/api/v1/runs/"+url.PathEscape(id), &r); err != nil {
 		return err
 	}
-	return printAs(s.out, output, r, func(out io.Writer) error {
+	return output.print(s.out, r, func(out io.Writer) error {
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(w, "%s\t%s  %s\n", r.Pipeline, r.State, r.Reason)
 		fmt.Fprintf(w, "commit\t%.12s of %s, %s by %s\n", r.Commit, r.Repo, r.Ref, r.Actor)

@@ -25,7 +25,14 @@ import (
 func serveCommand(s streams) *cobra.Command {
 	var file, listen string
 	c := &cobra.Command{
-		Use: "serve", Short: "Run the daemon", Args: noArgs,
+		Use: "serve", Short: "Run the daemon", Args: arguments(0, 0), GroupID: groupDaemon,
+		Long: `Runs the daemon until it is sent SIGTERM or an interrupt. Then it takes on nothing
+new; jobs go on, and the next start joins them. Its log is JSON on standard
+error, where "ready" tells the address.
+
+Every key of the configuration file can be set by an environment variable
+(server.listen: MILLRACE_SERVER_LISTEN), but for lists of mappings.`,
+		Example: "  millrace serve\n  millrace serve -c /etc/millrace.yaml --listen :8080",
 		RunE: func(c *cobra.Command, _ []string) error {
 			flags := map[string]any{}
 			if listen != "" {
@@ -39,8 +46,8 @@ func serveCommand(s streams) *cobra.Command {
 			return serve(c.Context(), cfg, options{log: log, lease: leaseTime})
 		},
 	}
-	c.Flags().StringVarP(&file, "config", "c", "", "configuration file (default ./millrace.yaml if there is one)")
-	c.Flags().StringVar(&listen, "listen", "", "address to listen on, over what the file says")
+	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` (default ./millrace.yaml if there is one)")
+	c.Flags().StringVar(&listen, "listen", "", "`ADDRESS` to listen on, whatever the file says")
 	return c
 }
 

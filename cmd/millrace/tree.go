@@ -3,65 +3,96 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/millrace-ci/millrace/agent/param"
+	"github.com/millrace-ci/millrace/agent/pipeline"
 	"github.com/millrace-ci/millrace/triggers"
 )
 
-// maxDefinition is the longest definition that is read, in bytes: what the daemon reads too.
-const maxDefinition = 256 << 10
+// Where the definitions of a repository are.
+const (
+	definitionFile   = ".millrace.yaml"
+	definitionFolder = ".millrace"
+)
 
-// readTree reads the definitions of a working tree: .millrace.yaml and .millrace/*.yaml below dir, as the daemon finds
-// them in a commit. Names of files are relative to dir.
-func readTree(dir string) ([]triggers.File, error) {
-	names, err := filepath.Glob(filepath.Join(dir, ".millrace", "*.yaml"))
+// noDefinitions is what there is to say about a folder without any.
+const noDefinitions = "no .millrace.yaml and no .millrace/*.yaml"
+
+// maxDefinition bounds what is read of a file, in bytes. It is past what a definition may have, which Decode says.
+const maxDefinition = 1 << 20
+
+// tree is the definitions of a working tree. Paths are relative to it.
+type tree struct {
+	files []triggers.File
+	bad   []pipeline.Problem // of definitions that cannot be read
+}
+
+// readTree finds definitions below dir as the daemon finds them in a commit.
+func readTree(dir string) (tree, error) {
+	var t tree
+	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+		return t, usage(fmt.Errorf("there is no folder %s", dir))
+	}
+	t.add(dir, definitionFile)
+	entries, err := os.ReadDir(filepath.Join(dir, definitionFolder))
+	if info, lstat := os.Lstat(filepath.Join(dir, definitionFolder)); lstat == nil && !info.IsDir() {
+		t.fail(definitionFolder, "is not a folder: put pipelines into files .millrace/NAME.yaml")
+		return t, nil
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.fail(definitionFolder, err.Error())
+	}
+	for _, e := range entries {
+		if !e.IsDir() && strings.HasSuffix(e.Name(), ".yaml") && !strings.HasPrefix(e.Name(), ".") {
+			t.add(dir, definitionFolder+"/"+e.Name())
+		}
+	}
+	return t, nil
+}
+
+// add reads the file at path below dir, if there is one.
+func (t *tree) add(dir, path string) {
+	name := filepath.Join(dir, filepath.FromSlash(path))
+	info, err := os.Lstat(name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return
+	case err != nil:
+		t.fail(path, err.Error())
+		return
+	case info.Mode()&fs.ModeSymlink != 0:
+		t.fail(path, "is a symbolic link: a pipeline must be a file of its own")
+		return
+	case !info.Mode().IsRegular():
+		t.fail(path, "is not a file")
+		return
+	}
+	data, err := readStart(name)
+	if err != nil {
+		t.fail(path, err.Error())
+		return
+	}
+	t.files = append(t.files, triggers.File{Path: path, Data: data})
+}
+
+func (t *tree) fail(path, message string) {
+	t.bad = append(t.bad, pipeline.Problem{File: path, Pos: param.Pos{Line: 1, Column: 1}, Message: message})
+}
+
+// none tells whether there are no definitions at all.
+func (t *tree) none() bool { return len(t.files)+len(t.bad) == 0 }
+
+// readStart reads the first maxDefinition bytes of a file.
+func readStart(name string) ([]byte, error) {
+	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
-	single := filepath.Join(dir, ".millrace.yaml")
-	if _, err := os.Lstat(single); err == nil {
-		names = append([]string{single}, names...)
-	}
-	var files []triggers.File
-	var errs []error
-	for _, name := range names {
-		if strings.HasPrefix(filepath.Base(name), ".") && name != single {
-			continue
-		}
-		data, err := readDefinition(name)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		rel, err := filepath.Rel(dir, name)
-		errs = append(errs, err)
-		files = append(files, triggers.File{Path: filepath.ToSlash(rel), Data: data})
-	}
-	return files, errors.Join(errs...)
-}
-
-func readDefinition(name string) ([]byte, error) {
-	info, err := os.Lstat(name)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("%s:1:1: is a %s: a definition is a plain file", name, kindOf(info.Mode()))
-	case info.Size() > maxDefinition:
-		return nil, fmt.Errorf("%s:1:1: has %d bytes: a definition has at most %d", name, info.Size(), maxDefinition)
-	}
-	return os.ReadFile(name)
-}
-
-func kindOf(m fs.FileMode) string {
-	switch {
-	case m&fs.ModeSymlink != 0:
-		return "symbolic link"
-	case m.IsDir():
-		return "folder"
-	}
-	return "special file"
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxDefinition))
 }

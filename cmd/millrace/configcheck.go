@@ -1,0 +1,174 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/millrace-ci/millrace/triggers"
+)
+
+// complete fills in the defaults that depend on other keys, makes the data folder's path absolute, and reads the
+// secrets that are named by files. It reports all problems at once.
+func (c *Config) complete() error {
+	data, err := filepath.Abs(c.Data)
+	if c.Data == "" {
+		err = errors.New("data: is empty: name a folder")
+	}
+	c.Data = data
+	c.Server.URL = strings.TrimRight(cmp.Or(c.Server.URL, reachable(c.Server.Listen)), "/")
+	if len(c.Runners) == 0 {
+		c.Runners = []RunnerConfig{{Name: "local", Kind: "local"}}
+	}
+	for i := range c.Runners {
+		if c.Runners[i].Capacity == 0 {
+			c.Runners[i].Capacity = runtime.NumCPU()
+		}
+	}
+	if c.DefaultRunner == "" && len(c.Runners) == 1 {
+		c.DefaultRunner = c.Runners[0].Name
+	}
+	return errors.Join(err, c.readSecrets())
+}
+
+// reachable is the URL of what listens at an address, for somebody on this machine.
+func reachable(listen string) string {
+	host, port, err := net.SplitHostPort(listen)
+	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+		listen = net.JoinHostPort("localhost", port)
+	}
+	return "http://" + listen
+}
+
+// readSecrets reads the secrets that are named by files.
+func (c *Config) readSecrets() error {
+	var errs []error
+	for i := range c.Forges {
+		f := &c.Forges[i]
+		errs = append(errs, readSecret(fmt.Sprintf("forges[%d].token", i), &f.Token, f.TokenFile))
+		for j := range f.WebhookSecrets {
+			s := &f.WebhookSecrets[j]
+			errs = append(errs, readSecret(fmt.Sprintf("forges[%d].webhook_secrets[%d].secret", i, j), &s.Secret, s.SecretFile))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// readSecret reads the secret of key from a file, if one is named. The end of its line does not belong to it.
+func readSecret(key string, secret *triggers.Secret, file string) error {
+	if file == "" {
+		return nil
+	}
+	if *secret != "" {
+		return fmt.Errorf("%s: give %s or %[1]s_file, not both", key, key[strings.LastIndex(key, ".")+1:])
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return fmt.Errorf("%s_file: %w", key, err)
+	}
+	if *secret = triggers.Secret(strings.TrimRight(string(data), "\r\n")); *secret == "" {
+		return fmt.Errorf("%s_file: %s is empty", key, file)
+	}
+	return nil
+}
+
+// Validate reports all problems at once. What belongs to one room, that room validates.
+func (c *Config) Validate() error {
+	errs := []error{c.validateServer(), c.validateForges(), c.validateRunners()}
+	for _, role := range c.Roles {
+		if !slices.Contains(allRoles, role) {
+			errs = append(errs, fmt.Errorf("roles: %q is none of %s", role, strings.Join(allRoles, ", ")))
+		}
+	}
+	if len(c.Roles) == 0 {
+		errs = append(errs, fmt.Errorf("roles: is empty, so this agent would do nothing: name some of %s", strings.Join(allRoles, ", ")))
+	}
+	for _, d := range []struct {
+		key   string
+		value int64
+	}{
+		{"retention.deliveries", int64(c.Retention.Deliveries)}, {"retention.deliveries_bytes", int64(c.Retention.DeliveriesBytes)},
+		{"retention.runs", int64(c.Retention.Runs)}, {"shutdown_grace", int64(c.ShutdownGrace)},
+	} {
+		if d.value <= 0 {
+			errs = append(errs, fmt.Errorf("%s: must be more than 0", d.key))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) validateServer() error {
+	var errs []error
+	_, port, err := net.SplitHostPort(c.Server.Listen)
+	if n, notNumber := strconv.Atoi(port); err != nil || notNumber != nil || n < 1 || n > 65535 {
+		errs = append(errs, fmt.Errorf("server.listen: %q is no address: write HOST:PORT, like 127.0.0.1:8080 or :8080", c.Server.Listen))
+	} else if err := triggers.CheckURL(c.Server.URL); err != nil {
+		errs = append(errs, fmt.Errorf("server.url: %w", err))
+	}
+	if _, err := c.Redis.options(); err != nil {
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) validateForges() error {
+	_, _, err := buildForges(c)
+	errs := []error{unique("forges", c.Forges, func(f ForgeConfig) string { return f.Name }), err}
+	for i, f := range c.Forges {
+		for _, glob := range f.Repositories {
+			if !doublestar.ValidatePattern(glob) {
+				errs = append(errs, fmt.Errorf("forges[%d].repositories: %q is no glob over owner/name, like shop/*", i, glob))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (c *Config) validateRunners() error {
+	errs := []error{unique("runners", c.Runners, func(r RunnerConfig) string { return r.Name })}
+	for i, r := range c.Runners {
+		if r.Kind != "local" {
+			errs = append(errs, fmt.Errorf("runners[%d].kind: %q is not known, say local", i, r.Kind))
+		}
+		if r.Capacity < 0 {
+			errs = append(errs, fmt.Errorf("runners[%d].capacity: must be more than 0", i))
+		}
+	}
+	switch named := slices.ContainsFunc(c.Runners, func(r RunnerConfig) bool { return r.Name == c.DefaultRunner }); {
+	case c.DefaultRunner == "":
+		errs = append(errs, errors.New("default_runner: there are several runners: say which one tasks get that name none"))
+	case !named:
+		errs = append(errs, fmt.Errorf("default_runner: %q is the name of none of the runners", c.DefaultRunner))
+	}
+	return errors.Join(errs...)
+}
+
+// unique checks that each of things has a name that none other has.
+func unique[T any](key string, things []T, name func(T) string) error {
+	seen := map[string]bool{}
+	var errs []error
+	for i, thing := range things {
+		switch n := name(thing); {
+		case !plainName(n):
+			errs = append(errs, fmt.Errorf("%s[%d].name: %q: use a-z, 0-9 and -, at most 40 characters", key, i, n))
+		case seen[n]:
+			errs = append(errs, fmt.Errorf("%s[%d].name: another one is named %q too", key, i, n))
+		default:
+			seen[n] = true
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func plainName(s string) bool {
+	return s != "" && len(s) <= 40 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == ""
+}
