@@ -120,6 +120,7 @@ func (c Config) Validate() error {
 type Agent struct {
 	cfg     Config
 	watcher *watcher
+	trimmed time.Time // when this process forgot old deliveries last
 }
 
 // New makes an agent, which does nothing until Run.

@@ -44,9 +44,22 @@ func (a *Agent) reap(_, ctx context.Context, _ queue.Lease[string]) error {
 	if err := a.reapRuns(ctx); err != nil {
 		return fmt.Errorf("reap runs: %w", err)
 	}
-	if _, err := a.cfg.Inbox.Trim(ctx, a.cfg.Now().Add(-a.cfg.KeepFor), a.cfg.KeepBytes); err != nil {
+	return a.trim(ctx)
+}
+
+// trimEvery is how often old deliveries are forgotten: looking for them costs more than finding what is undone.
+const trimEvery = 10 * time.Minute
+
+// trim forgets old deliveries when it is time again. Only the loop of the reaper calls it, one at a time.
+func (a *Agent) trim(ctx context.Context) error {
+	now := a.cfg.Now()
+	if now.Sub(a.trimmed) < trimEvery {
+		return nil
+	}
+	if _, err := a.cfg.Inbox.Trim(ctx, now.Add(-a.cfg.KeepFor), a.cfg.KeepBytes); err != nil {
 		return fmt.Errorf("trim deliveries: %w", err)
 	}
+	a.trimmed = now
 	return nil
 }
 

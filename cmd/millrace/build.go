@@ -126,7 +126,7 @@ func openBucket(dir string) (*blob.Bucket, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return fileblob.OpenBucket(dir, &fileblob.Options{NoTempDir: true})
+	return fileblob.OpenBucket(dir, &fileblob.Options{NoTempDir: true, Metadata: fileblob.MetadataDontWrite})
 }
 
 // numbers are the types of package metrics, on one registry.

@@ -63,7 +63,9 @@ func (i *Inbox) write(ctx context.Context, name string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	return i.bucket.WriteAll(ctx, name, z.EncodeAll(body, nil), &blob.WriterOptions{ContentType: "application/zstd"})
+	var disk onDisk
+	err = i.bucket.WriteAll(ctx, name, z.EncodeAll(body, nil), &blob.WriterOptions{ContentType: "application/zstd", BeforeWrite: disk.hold})
+	return errors.Join(err, disk.sync())
 }
 
 // Get is inbox.Inbox's, with one read of the bucket for a large body. An object that is missing is an error that names
