@@ -9,8 +9,8 @@ import (
 // Agent counts what the deciding loops do.
 type Agent struct {
 	planned, runs, tasks, told *prometheus.CounterVec
-	waited, ran                        prometheus.Histogram
-	busy, live, unplanned        prometheus.Gauge
+	waited, ran                prometheus.Histogram
+	busy, live, unplanned      prometheus.Gauge
 }
 
 // NewAgent registers the agent's numbers.
@@ -20,11 +20,11 @@ func NewAgent(reg prometheus.Registerer) *Agent {
 		runs:    counter(reg, "millrace_runs_ended_total", "Runs that reached a final state, by state.", "state", "succeeded", "failed", "canceled", "skipped"),
 		tasks: counter(reg, "millrace_attempts_ended_total", "Attempts that ended, by class of their result.", "class",
 			"succeeded", "failure", "timeout", "canceled", "infrastructure", "lost", "refused"),
-		told:   counter(reg, "millrace_notices_total", "Notices, by outcome.", "outcome", "told", "retried", "given_up"),
-		waited: histogram(reg, "millrace_task_wait_seconds", "Time from a task's place in line to its start.", duration),
-		ran:    histogram(reg, "millrace_task_seconds", "Time from a task's start to its end.", duration),
-		busy:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_attempts_held", Help: "Attempts that this process's workers hold."}),
-		live: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_live_runs", Help: "Runs that want something still, as the reaper saw them last; 0 where another process reaps."}),
+		told:      counter(reg, "millrace_notices_total", "Notices, by outcome.", "outcome", "told", "retried", "given_up"),
+		waited:    histogram(reg, "millrace_task_wait_seconds", "Time from a task's place in line to its start.", duration),
+		ran:       histogram(reg, "millrace_task_seconds", "Time from a task's start to its end.", duration),
+		busy:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_attempts_held", Help: "Attempts that this process's workers hold."}),
+		live:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_live_runs", Help: "Runs that want something still, as the reaper saw them last; 0 where another process reaps."}),
 		unplanned: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_unplanned_deliveries", Help: "Deliveries not planned yet, at most 500, as the reaper saw them last; 0 where another process reaps."}),
 	}
 	reg.MustRegister(a.busy, a.live, a.unplanned)

@@ -84,8 +84,10 @@ func TestCheckEnv(t *testing.T) {
 			t.Errorf("%s: got error %v, want none", name, err)
 		}
 	}
-	for _, name := range []string{"", "1A", "A-B", "A=B", "A\n", "é", "PATH", "LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "BASH_ENV", "ENV", "IFS", "SHELLOPTS",
-		"BASH_FUNC_ls", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_EXEC_PATH", "GIT_CONFIG", "GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_DIR", "GIT_PROXY_COMMAND", strings.Repeat("a", 129)} {
+	for _, name := range []string{
+		"", "1A", "A-B", "A=B", "A\n", "é", "PATH", "LD_PRELOAD", "LD_AUDIT", "DYLD_INSERT_LIBRARIES", "BASH_ENV", "ENV", "IFS", "SHELLOPTS",
+		"BASH_FUNC_ls", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_EXEC_PATH", "GIT_CONFIG", "GIT_CONFIG_COUNT", "GIT_CONFIG_KEY_0", "GIT_DIR", "GIT_PROXY_COMMAND", strings.Repeat("a", 129),
+	} {
 		if err := runners.CheckEnv(name); err == nil {
 			t.Errorf("%q: got no error, want one", name)
 		}

@@ -35,7 +35,7 @@ func Nearest(name string, known []string) string {
 	return best
 }
 
-// distance is how many bytes must be inserted, removed, changed or swapped with their neighbour to make b of a
+// distance is how many bytes must be inserted, removed, changed or swapped with their neighbor to make b of a
 // (optimal string alignment).
 func distance(a, b string) int {
 	before, last := make([]int, len(b)+1), make([]int, len(b)+1)

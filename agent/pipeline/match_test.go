@@ -137,7 +137,7 @@ func FuzzGlob(f *testing.F) {
 	f.Add("release/1", "release/1/2")
 	f.Fuzz(func(t *testing.T, glob, value string) {
 		if glob == "" || len(glob) > 200 || strings.ContainsAny(glob, `*?[]{}\!/`) || !utf8.ValidString(glob) || !utf8.ValidString(value) {
-			t.Skip()
+			return
 		}
 		ask := func(patterns ...string) bool {
 			p := pipeline.Pipeline{On: pipeline.On{Push: &pipeline.PushFilter{Branches: patterns}}}

@@ -77,7 +77,7 @@ func (d *decoder) refuseSyntax(err error, data []byte) *yaml.Node {
 	}
 	pos := param.Pos{Line: max(line, 1), Column: 1}
 	if alias := errorAnchor.FindStringSubmatch(text); alias != nil {
-		pos = placeOf(data, strings.Index(string(data), "*"+alias[1]))
+		pos = placeOf(data, bytes.Index(data, []byte("*"+alias[1])))
 	}
 	if tab := tabIndent.FindIndex(data); tab != nil && strings.Contains(text, "tab") {
 		pos, text = placeOf(data, tab[1]-1), "a tab in the indentation: use spaces"

@@ -68,8 +68,7 @@ func RetryAfter(err error, wait time.Duration) error { return later{err, wait} }
 
 // Wait tells how long the other side asked to wait before the next try, 0 if it did not say.
 func Wait(err error) time.Duration {
-	var l later
-	if errors.As(err, &l) {
+	if l, ok := errors.AsType[later](err); ok {
 		return l.wait
 	}
 	return 0

@@ -2,6 +2,7 @@ package run
 
 import (
 	"fmt"
+	"maps"
 
 	"github.com/millrace-ci/millrace/agent/param"
 	"github.com/millrace-ci/millrace/agent/template"
@@ -24,9 +25,7 @@ func Render(r Run, t Task, url string) (template.Rendered, error) {
 	if err != nil {
 		return template.Rendered{}, err
 	}
-	for name, value := range System(r.Plan, t, url) {
-		out.Env[name] = value
-	}
+	maps.Copy(out.Env, System(r.Plan, t, url))
 	return out, nil
 }
 

@@ -89,7 +89,7 @@ func storyPlan(t *testing.T, head string) *run.Snapshot {
 		}
 		name, parallel := strings.CutSuffix(name, ", parallel")
 		stage := run.StagePlan{Name: name, Parallel: parallel}
-		for _, task := range strings.Fields(tasks) {
+		for task := range strings.FieldsSeq(tasks) {
 			task, ignore := strings.CutSuffix(task, "?")
 			stage.Tasks = append(stage.Tasks, run.TaskPlan{Name: task, Line: "local", IgnoreFailed: ignore})
 		}

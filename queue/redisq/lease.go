@@ -60,7 +60,7 @@ func (q *Queue[T]) next(ctx context.Context, worker string, limit int) ([]handed
 				if w, err = newWaiter(ctx, q.rdb, q.stream, q.cfg.LeaseTime); err != nil {
 					return nil, err
 				}
-				defer w.close()
+				defer w.close() //nolint:gocritic // Once: w is made in the first round that finds nothing.
 			}
 			entries, err = w.wait(ctx, worker, limit)
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -148,9 +149,7 @@ func TestUnreadableEntryDoesNotJamTheLine(t *testing.T) {
 				t.Fatal(err)
 			}
 			entry := map[string]any{}
-			for f, v := range good {
-				entry[f] = v
-			}
+			maps.Copy(entry, good)
 			entry[field] = value
 			if field == "v2" {
 				delete(entry, "v1")

@@ -43,12 +43,12 @@ func (k *keeper) command(ctx context.Context) runners.Result {
 	out, copied := k.log.writer(taskName), make(chan struct{})
 	go func() {
 		defer close(copied)
-		io.Copy(out, output)
+		_, _ = io.Copy(out, output) // It ends with the deadline below at the latest.
 	}()
 	why := k.await(ctx, g)
 	g.close()
 	k.removeContainer()
-	output.SetReadDeadline(time.Now().Add(5 * time.Second)) // Only what could not be killed still writes.
+	_ = output.SetReadDeadline(time.Now().Add(5 * time.Second)) // Only what could not be killed still writes.
 	<-copied
 	out.end()
 	return k.verdict(cmd.ProcessState, why, startedAt)
@@ -117,7 +117,7 @@ func (k *keeper) build() *exec.Cmd {
 	maps.Copy(env, k.order.Env)
 	maps.Copy(env, job.Env)
 	maps.Copy(env, passing(k.folder.path(passDir)))
-	os.Setenv("PATH", env["PATH"]) // The command is looked up where its own children will be.
+	_ = os.Setenv("PATH", env["PATH"]) // The command is looked up where its own children will be.
 	cmd := exec.Command(job.Command[0], job.Command[1:]...)
 	cmd.Dir, cmd.Env = dir, list(env)
 	return cmd

@@ -87,5 +87,5 @@ func (k *keeper) removeContainer() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	exec.CommandContext(ctx, k.order.Engine, "rm", "--force", k.order.Job.ID).Run() // Mostly it is gone already.
+	_ = exec.CommandContext(ctx, k.order.Engine, "rm", "--force", k.order.Job.ID).Run() // Mostly it is gone already.
 }

@@ -122,7 +122,7 @@ func (f folder) makeStopped() error {
 // make fills a new folder and gives it its name in one step. That somebody else was faster is no error.
 func (f folder) make(fill func(folder) error) error {
 	temp := folder(filepath.Join(filepath.Dir(string(f)), newPrefix+rand.Text()))
-	defer os.RemoveAll(string(temp))
+	defer func() { _ = os.RemoveAll(string(temp)) }()
 	if err := os.Mkdir(string(temp), 0o700); err != nil {
 		return fmt.Errorf("make job folder: %w", err)
 	}
@@ -184,7 +184,7 @@ func (f folder) kept() bool {
 	if unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil {
 		return true
 	}
-	unix.Flock(int(lock.Fd()), unix.LOCK_UN) // A child that is being forked has the file too: closing is not enough.
+	_ = unix.Flock(int(lock.Fd()), unix.LOCK_UN) // A child that is being forked has the file too: closing is not enough.
 	return false
 }
 

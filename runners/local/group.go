@@ -50,13 +50,13 @@ func startGroup(cmd *exec.Cmd) (*group, error) {
 	}
 	go func() {
 		defer close(g.ended)
-		cmd.Wait() // How it ended is in cmd.ProcessState.
+		_ = cmd.Wait() // How it ended is in cmd.ProcessState.
 	}()
 	return g, nil
 }
 
 // signal sends sig to all members.
-func (g *group) signal(sig syscall.Signal) { syscall.Kill(-g.guard.Process.Pid, sig) }
+func (g *group) signal(sig syscall.Signal) { _ = syscall.Kill(-g.guard.Process.Pid, sig) }
 
 // end asks the group to end, and ends it when grace has passed and the command still runs.
 func (g *group) end(grace time.Duration) {
@@ -72,7 +72,7 @@ func (g *group) end(grace time.Duration) {
 // close ends whatever the command left behind, in the group and outside of it.
 func (g *group) close() {
 	g.signal(syscall.SIGKILL)
-	g.guard.Wait()
+	_ = g.guard.Wait() // It was killed.
 	g.lifeline.Close()
 	endOrphans()
 }

@@ -53,7 +53,7 @@ func keep(f folder) error {
 	if err := errors.Join(write(f.path(startedFile), nil), flush(string(f))); err != nil {
 		return fmt.Errorf("mark as started: %w", err)
 	}
-	unix.Write(1, []byte(ready)) // Who waits for it may be dead, no matter; os.Stdout would make that our death too.
+	_, _ = unix.Write(1, []byte(ready)) // Who waits for it may be dead, no matter; os.Stdout would make that our death too.
 	return k.do()
 }
 
@@ -150,9 +150,9 @@ func removeTree(dir string) error {
 	if os.RemoveAll(dir) == nil {
 		return nil
 	}
-	filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+	_ = filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
 		if entry != nil && entry.IsDir() && err == nil {
-			os.Chmod(path, 0o700)
+			_ = os.Chmod(path, 0o700) //nolint:gosec // A folder.
 		}
 		return nil // What still cannot be removed RemoveAll tells.
 	})

@@ -15,8 +15,8 @@ import (
 // memory and environment to other processes of the same user (prctl(2)). Both are nets below others: a kernel that
 // refuses them takes nothing away.
 func adopt() {
-	unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	_ = unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
 }
 
 // inGroup is how a child is started as a member of process group pgid, 0 = its own. The kernel kills it when the thread
@@ -30,7 +30,7 @@ func inGroup(pgid int) *syscall.SysProcAttr {
 func endOrphans() {
 	for until := time.Now().Add(5 * time.Second); time.Now().Before(until); time.Sleep(5 * time.Millisecond) {
 		for _, pid := range children() {
-			syscall.Kill(pid, syscall.SIGKILL)
+			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 		for {
 			pid, err := unix.Wait4(-1, nil, unix.WNOHANG, nil)

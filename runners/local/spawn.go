@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"syscall"
 	"time"
 
@@ -35,7 +36,7 @@ var inherited = []string{
 
 // spawn starts the job's keeper, which takes over the held lock, and returns when the job is made.
 func (r *Runner) spawn(ctx context.Context, f folder, lock *os.File, source runners.Source) error {
-	secret, err := json.Marshal(credentials{source.Username, source.Password})
+	secret, err := json.Marshal(credentials{source.Username, source.Password}) //nolint:gosec // Into a pipe that only the keeper reads.
 	if err != nil {
 		return fmt.Errorf("encode credentials: %w", err)
 	}
@@ -44,9 +45,9 @@ func (r *Runner) spawn(ctx context.Context, f folder, lock *os.File, source runn
 		return fmt.Errorf("start keeper: %w", err)
 	}
 	defer out.Close()
-	in.Write(secret) // It fits into the pipe. A keeper that is dead by now cannot say that it is ready either.
+	_, _ = in.Write(secret) // It fits into the pipe. A keeper that is dead by now cannot say that it is ready either.
 	in.Close()
-	defer context.AfterFunc(ctx, func() { out.SetReadDeadline(time.Unix(1, 0)) })()
+	defer context.AfterFunc(ctx, func() { _ = out.SetReadDeadline(time.Unix(1, 0)) })()
 	if line, _ := bufio.NewReader(out).ReadString('\n'); line != ready {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -82,7 +83,7 @@ func (r *Runner) exec(f folder, stdin, stdout, lock *os.File) error {
 		return err
 	}
 	defer stderr.Close()
-	argv := append(r.cfg.Command[:len(r.cfg.Command):len(r.cfg.Command)], string(f))
+	argv := slices.Concat(r.cfg.Command, []string{string(f)})
 	cmd := exec.Command(argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = stdin, stdout, stderr, []*os.File{lock}
 	cmd.Dir, cmd.Env = string(f), []string{}

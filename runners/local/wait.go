@@ -145,7 +145,7 @@ func (b *bell) wait(ctx context.Context) error {
 		return ctx.Err()
 	case <-b.ticker.C:
 	case <-changes:
-	case <-troubles: // Too much happened at once: look.
+	case <-troubles: //nolint:errcheck // Too much happened at once: look.
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package gitea
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -71,7 +72,7 @@ func (f *Forge) Parse(d triggers.Delivery) (triggers.Event, error) {
 		Header: http.Header{"X-Gitea-Event": {d.Kind}},
 		Body:   io.NopCloser(bytes.NewReader(d.Body)),
 	}, webhook.PushEvent, webhook.DeleteEvent, webhook.PullRequestEvent)
-	if err == webhook.ErrEventNotFound {
+	if errors.Is(err, webhook.ErrEventNotFound) {
 		return triggers.Event{}, fmt.Errorf("%w: deliveries of kind %q start nothing", triggers.ErrIgnored, d.Kind)
 	} else if err != nil {
 		return triggers.Event{}, fmt.Errorf("%w: %s: %w", triggers.ErrPayload, d.Kind, err)

@@ -3,6 +3,7 @@ package github
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -26,8 +27,10 @@ func (f *Forge) Verify(h http.Header, claim string, body []byte) (triggers.Scope
 func (f *Forge) Heading(h http.Header) (triggers.Heading, error) {
 	// Gitea and Forgejo send GitHub's headers too, with bodies that differ, so theirs are looked for first.
 	for _, other := range []struct{ header, says, kind string }{
-		{"X-Gitea-Event", "Gitea", "gitea"}, {"X-Forgejo-Event", "Forgejo", "gitea"},
-		{"X-Gogs-Event", "Gogs", "gitea"}, {"X-Gitlab-Event", "GitLab", "gitlab"},
+		{"X-Gitea-Event", "Gitea", "gitea"},
+		{"X-Forgejo-Event", "Forgejo", "gitea"},
+		{"X-Gogs-Event", "Gogs", "gitea"},
+		{"X-Gitlab-Event", "GitLab", "gitlab"},
 	} {
 		if h.Get(other.header) != "" {
 			return triggers.Heading{}, fmt.Errorf("%w: this is a %s delivery and %s is a GitHub; send it to the hook of a forge of kind %s",
@@ -52,7 +55,7 @@ func (f *Forge) Parse(d triggers.Delivery) (triggers.Event, error) {
 		Header: http.Header{"X-Github-Event": {d.Kind}},
 		Body:   io.NopCloser(bytes.NewReader(d.Body)),
 	}, webhook.PushEvent, webhook.PullRequestEvent)
-	if err == webhook.ErrEventNotFound {
+	if errors.Is(err, webhook.ErrEventNotFound) {
 		return triggers.Event{}, fmt.Errorf("%w: deliveries of kind %q start nothing", triggers.ErrIgnored, d.Kind)
 	} else if err != nil {
 		return triggers.Event{}, fmt.Errorf("%w: %s: %w", triggers.ErrPayload, d.Kind, err)

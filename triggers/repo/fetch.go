@@ -109,11 +109,12 @@ func (f *fetch) open(ctx context.Context) (err error) {
 // greet reads what the server can do, and finds out whether it can be asked for the commit.
 func (f *fetch) greet(ctx context.Context) error {
 	adv, err := f.session.AdvertisedReferencesContext(ctx)
-	if errors.Is(err, transport.ErrEmptyRemoteRepository) {
+	switch {
+	case errors.Is(err, transport.ErrEmptyRemoteRepository):
 		return fmt.Errorf("%w: the repository is empty", ErrNotFound)
-	} else if errors.Is(err, transport.ErrRepositoryNotFound) {
+	case errors.Is(err, transport.ErrRepositoryNotFound):
 		return fmt.Errorf("%w: there is no such repository", ErrNotFound)
-	} else if err != nil {
+	case err != nil:
 		return err
 	}
 	f.caps = adv.Capabilities

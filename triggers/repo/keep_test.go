@@ -27,10 +27,17 @@ func TestCacheIsBounded(t *testing.T) {
 	big := f.commit("main", file{path: ".millrace.yaml", data: strings.Repeat("x", 40_000)})
 	r := repo.New(repo.Config{CacheBytes: 35_000}) // Three of them.
 	for _, step := range []struct{ commit, asked string }{
-		{commits[0], askedTwice}, {commits[1], askedTwice}, {commits[2], askedTwice},
-		{commits[0], ""}, {commits[3], askedTwice}, // The oldest is now commits[1].
-		{big, askedTwice}, {big, askedTwice}, // Too large to keep, and nothing goes for it.
-		{commits[0], ""}, {commits[2], ""}, {commits[3], ""}, {commits[1], askedTwice},
+		{commits[0], askedTwice},
+		{commits[1], askedTwice},
+		{commits[2], askedTwice},
+		{commits[0], ""},
+		{commits[3], askedTwice}, // The oldest is now commits[1].
+		{big, askedTwice},
+		{big, askedTwice}, // Too large to keep, and nothing goes for it.
+		{commits[0], ""},
+		{commits[2], ""},
+		{commits[3], ""},
+		{commits[1], askedTwice},
 	} {
 		read(t, r, f, step.commit)
 		same(t, "requests for "+step.commit, f.asked(), step.asked)

@@ -50,15 +50,22 @@ func TestDefinitions(t *testing.T) {
 		"executable": {[]file{{".millrace.yaml", "100755", "x"}}, map[string]string{".millrace.yaml": "x"}, askedTwice},
 		"both, and what is neither": {
 			[]file{
-				{path: ".millrace.yaml", data: "1"}, {path: ".millrace/b.yaml", data: "2"}, {path: ".millrace/a.yaml", data: "3"},
-				{path: ".millrace/templates/t.yaml", data: "no"}, {path: ".millrace/deep.yaml/t.yaml", data: "no"},
-				{path: ".millrace/readme.md", data: "no"}, {path: ".millrace/.hidden.yaml", data: "no"}, {path: "sub/.millrace.yaml", data: "no"},
+				{path: ".millrace.yaml", data: "1"},
+				{path: ".millrace/b.yaml", data: "2"},
+				{path: ".millrace/a.yaml", data: "3"},
+				{path: ".millrace/templates/t.yaml", data: "no"},
+				{path: ".millrace/deep.yaml/t.yaml", data: "no"},
+				{path: ".millrace/readme.md", data: "no"},
+				{path: ".millrace/.hidden.yaml", data: "no"},
+				{path: "sub/.millrace.yaml", data: "no"},
 			},
-			map[string]string{".millrace.yaml": "1", ".millrace/a.yaml": "3", ".millrace/b.yaml": "2"}, askedTwice,
+			map[string]string{".millrace.yaml": "1", ".millrace/a.yaml": "3", ".millrace/b.yaml": "2"},
+			askedTwice,
 		},
 		"the same twice": {
 			[]file{{path: ".millrace/b.yaml", data: "2"}, {path: ".millrace/a.yaml", data: "2"}},
-			map[string]string{".millrace/a.yaml": "2", ".millrace/b.yaml": "2"}, askedTwice,
+			map[string]string{".millrace/a.yaml": "2", ".millrace/b.yaml": "2"},
+			askedTwice,
 		},
 	}
 	for name, tt := range tests {
@@ -258,7 +265,7 @@ func wantError(t *testing.T, err, class error, text string) {
 		t.Fatal("got no error")
 	}
 	for _, c := range []error{repo.ErrUnsupported, repo.ErrNotFound, repo.ErrDenied, repo.ErrTooLarge, repo.ErrHostile} {
-		if got, want := errors.Is(err, c), c == class; got != want {
+		if got, want := errors.Is(err, c), errors.Is(class, c); got != want {
 			t.Errorf("error %q: is %q: got %v, want %v", err, c, got, want)
 		}
 	}

@@ -74,7 +74,7 @@ func (s *sshSession) AdvertisedReferencesContext(context.Context) (*packp.AdvRef
 	adv := packp.NewAdvRefs()
 	err = adv.Decode(s.wire.bounded(p.out, maxRefsBytes))
 	switch {
-	case err == packp.ErrEmptyAdvRefs, err == nil && adv.IsEmpty():
+	case errors.Is(err, packp.ErrEmptyAdvRefs), err == nil && adv.IsEmpty():
 		return nil, transport.ErrEmptyRemoteRepository
 	case errors.Is(err, packp.ErrEmptyInput):
 		if exit := new(ssh.ExitError); errors.As(p.Wait(), &exit) {

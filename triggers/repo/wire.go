@@ -147,7 +147,7 @@ func (b *boundedReader) Read(p []byte) (int, error) {
 		return 0, b.wire.fail(fmt.Errorf("%w: the server's answer is longer than %d bytes", ErrTooLarge, b.limit))
 	}
 	if err != nil && err != io.EOF {
-		b.wire.fail(err)
+		_ = b.wire.fail(err) // Noted there.
 	}
 	return n, err
 }

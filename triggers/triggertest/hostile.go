@@ -144,7 +144,11 @@ func (kit Kit) disagreement(t *testing.T) {
 
 // strange is what every field is set to, one after the other.
 var strange = []any{
-	nil, map[string]any{}, []any{}, []any{nil}, "", 0, -1, 1e18, true, false, "../x", "-x", "a/../../x", "refs/heads/../../x", "refs/heads/-x",
+	nil,
+	map[string]any{},
+	[]any{},
+	[]any{nil},
+	"", 0, -1, 1e18, true, false, "../x", "-x", "a/../../x", "refs/heads/../../x", "refs/heads/-x",
 	"refs/heads/a b", "refs/tags/x\ny", "x\x00y", "javascript:alert(1)", "ext::sh -c id", `zzz";echo${IFS}"hello";#`,
 	strings.Repeat("n", 253), strings.Repeat("n", 4000), strings.Repeat("0", 40), strings.Repeat("G", 40), "0000-01-01T00:00:00Z",
 }

@@ -70,7 +70,10 @@ func moves(r, next run.Run) (leave, join []string) {
 func chosen(f store.Filter) []string {
 	var in []string
 	for _, l := range []struct{ list, value string }{
-		{listRepo, f.Repo}, {listBranch, f.Branch}, {listPipeline, f.Pipeline}, {listState, string(f.State)},
+		{listRepo, f.Repo},
+		{listBranch, f.Branch},
+		{listPipeline, f.Pipeline},
+		{listState, string(f.State)},
 		{listCommit, f.Commit[:min(len(f.Commit), shortCommit)]},
 	} {
 		if l.value != "" {

@@ -143,7 +143,7 @@ func liveAreUnsettled(t *testing.T, p pair) {
 		r = p.tell(r, f)
 		same(t, fmt.Sprintf("live runs after %#v", f), p.live(10), []string{r.Plan.ID})
 	}
-	r = p.tell(r, run.Told{To: run.StatusListener, State: "succeeded", At: start}) // the last thing that it wanted
+	p.tell(r, run.Told{To: run.StatusListener, State: "succeeded", At: start}) // the last thing that it wanted
 	same(t, "live runs after the telling", p.live(10), nil)
 	settled, _, err := func() (run.Run, []run.Effect, error) {
 		skipped := plain(2, 1)
