@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/triggers/inbox"
@@ -20,6 +19,20 @@ type problem struct {
 
 func (p problem) Error() string { return p.detail }
 
+// bad is the problem of a request that cannot be understood.
+func bad(format string, args ...any) problem {
+	return problem{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+// send answers with the problem.
+func (p problem) send(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "application/problem+json")
+	w.WriteHeader(p.status)
+	_ = json.NewEncoder(w).Encode(map[string]any{ // a caller who is gone cannot be told
+		"type": "about:blank", "title": http.StatusText(p.status), "status": p.status, "detail": p.detail,
+	})
+}
+
 // fail answers with the problem that err is. What is not the caller's to know goes to the log only.
 func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	var p problem
@@ -30,18 +43,14 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.Is(err, inbox.ErrNotFound):
 		p = problem{http.StatusNotFound, "no such delivery: it never was, or it is no longer kept"}
 	case errors.Is(err, inbox.ErrCursor), errors.Is(err, store.ErrCursor):
-		p = problem{http.StatusBadRequest, "cursor: give back a `next` as it came, or leave it out"}
+		p = bad("cursor: give back a `next` as it came, or leave it out")
 	case errors.Is(err, context.Canceled):
 		return // the caller went away
 	default:
 		s.cfg.Log.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "err", err)
 		p = problem{http.StatusServiceUnavailable, "the store cannot be asked just now: try again in a moment"}
 	}
-	w.Header().Set("Content-Type", "application/problem+json")
-	w.WriteHeader(p.status)
-	_ = json.NewEncoder(w).Encode(map[string]any{ // a caller who is gone cannot be told
-		"type": "about:blank", "title": http.StatusText(p.status), "status": p.status, "detail": p.detail,
-	})
+	p.send(w)
 }
 
 // answer sends v as JSON.
@@ -51,24 +60,20 @@ func answer(w http.ResponseWriter, status int, v any) error {
 		return fmt.Errorf("write answer: %w", err)
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
 	_, _ = w.Write(append(data, '\n')) // a caller who is gone cannot be told
 	return nil
 }
 
-const (
-	defaultLimit = 50
-	largestLimit = 500
-)
-
-func limitOf(s string) (int, error) {
-	if s == "" {
-		return defaultLimit, nil
-	}
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 1 || n > largestLimit {
-		return 0, problem{http.StatusBadRequest, fmt.Sprintf("limit: say a number from 1 to %d", largestLimit)}
-	}
-	return n, nil
+// sealed makes every answer one that is not kept, and that no browser takes for something else or shows to another
+// site's page: logs and messages are strangers' words.
+func sealed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
 }

@@ -8,7 +8,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"time"
+	"strings"
 
 	"github.com/millrace-ci/millrace/agent/logs"
 	"github.com/millrace-ci/millrace/agent/run"
@@ -33,48 +33,74 @@ type Config struct {
 	Log     *slog.Logger
 }
 
+// route is one thing that can be asked. An error that it returns is answered by fail.
+type route struct {
+	method, path string
+	answer       func(w http.ResponseWriter, r *http.Request) error
+}
+
 // New makes the handler of everything under /api/.
 func New(cfg Config) http.Handler {
 	s := &server{cfg}
-	mux := http.NewServeMux()
-	handle := func(pattern string, h func(w http.ResponseWriter, r *http.Request) error) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			if err := h(w, r); err != nil {
-				s.fail(w, r, err)
-			}
-		})
+	routes := []route{
+		{http.MethodGet, "/api/v1/runs", s.runs},
+		{http.MethodGet, "/api/v1/runs/{id}", s.run},
+		{http.MethodPost, "/api/v1/runs/{id}/cancel", s.cancel},
+		{http.MethodGet, "/api/v1/runs/{id}/tasks/{task}/log", s.log},
+		{http.MethodGet, "/api/v1/deliveries", s.deliveries},
+		{http.MethodGet, "/api/v1/deliveries/{id}", s.delivery},
 	}
-	handle("GET /api/v1/runs", s.runs)
-	handle("GET /api/v1/runs/{id}", s.run)
-	handle("POST /api/v1/runs/{id}/cancel", s.cancel)
-	handle("GET /api/v1/runs/{id}/tasks/{task}/log", s.log)
-	handle("GET /api/v1/deliveries", s.deliveries)
-	handle("GET /api/v1/deliveries/{id}", s.delivery)
-	handle("/api/", func(http.ResponseWriter, *http.Request) error {
+	mux := http.NewServeMux()
+	methods := map[string][]string{}
+	for _, one := range routes {
+		mux.Handle(one.method+" "+one.path, s.handle(one.answer))
+		methods[one.path] = append(methods[one.path], one.method)
+	}
+	for path, allowed := range methods {
+		mux.Handle(path, s.handle(only(allowed)))
+	}
+	mux.Handle("/api/", s.handle(func(http.ResponseWriter, *http.Request) error {
 		return problem{http.StatusNotFound, "there is no such route"}
-	})
-	return mux
+	}))
+	return sealed(mux)
 }
 
 type server struct{ cfg Config }
 
+func (s *server) handle(answer func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := answer(w, r); err != nil {
+			s.fail(w, r, err)
+		}
+	})
+}
+
+// only refuses what comes with another method than those.
+func only(methods []string) func(http.ResponseWriter, *http.Request) error {
+	allowed := strings.Join(methods, ", ")
+	return func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Allow", allowed)
+		return problem{http.StatusMethodNotAllowed, "this route knows only " + allowed}
+	}
+}
+
 func (s *server) runs(w http.ResponseWriter, r *http.Request) error {
 	q := r.URL.Query()
-	limit, err := limitOf(q.Get("limit"))
+	at, err := placeOf(q, "repo", "branch", "pipeline", "state", "commit")
 	if err != nil {
 		return err
 	}
-	f := store.Filter{
-		Repo: q.Get("repo"), Branch: q.Get("branch"), Pipeline: q.Get("pipeline"),
-		State: run.State(q.Get("state")), Commit: q.Get("commit"),
+	f, err := filterOf(q)
+	if err != nil {
+		return err
 	}
-	found, next, err := s.cfg.Runs.List(r.Context(), f, q.Get("cursor"), limit)
+	found, next, err := s.cfg.Runs.List(r.Context(), f, at.cursor, at.limit)
 	if err != nil {
 		return err
 	}
 	page := Page[Run]{Items: make([]Run, len(found)), Next: next}
 	for i, one := range found {
-		page.Items[i] = RunOf(one, s.cfg.URL)
+		page.Items[i] = runOf(one, s.cfg.URL)
 	}
 	return answer(w, http.StatusOK, page)
 }
@@ -84,7 +110,7 @@ func (s *server) run(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, RunOf(found, s.cfg.URL))
+	return answer(w, http.StatusOK, runOf(found, s.cfg.URL))
 }
 
 func (s *server) cancel(w http.ResponseWriter, r *http.Request) error {
@@ -92,58 +118,44 @@ func (s *server) cancel(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusAccepted, RunOf(found, s.cfg.URL))
+	return answer(w, http.StatusAccepted, runOf(found, s.cfg.URL))
 }
 
 func (s *server) deliveries(w http.ResponseWriter, r *http.Request) error {
-	q := r.URL.Query()
-	limit, err := limitOf(q.Get("limit"))
+	at, err := placeOf(r.URL.Query())
 	if err != nil {
 		return err
 	}
-	records, next, err := s.cfg.Inbox.List(r.Context(), q.Get("cursor"), limit)
+	records, next, err := s.cfg.Inbox.List(r.Context(), at.cursor, at.limit)
 	if err != nil {
 		return err
 	}
 	page := Page[Delivery]{Items: make([]Delivery, len(records)), Next: next}
 	for i, rec := range records {
-		page.Items[i] = deliveryOf(rec, store.Plan{}, s.cfg.URL)
+		if page.Items[i], err = s.explained(r.Context(), rec); err != nil {
+			return err
+		}
 	}
 	return answer(w, http.StatusOK, page)
 }
 
 func (s *server) delivery(w http.ResponseWriter, r *http.Request) error {
-	d, err := LoadDelivery(r.Context(), s.cfg, r.PathValue("id"))
+	rec, err := s.cfg.Inbox.Get(r.Context(), r.PathValue("id"))
+	if err != nil {
+		return err
+	}
+	d, err := s.explained(r.Context(), rec)
 	if err != nil {
 		return err
 	}
 	return answer(w, http.StatusOK, d)
 }
 
-// LoadDelivery reads a delivery with its explanations, for the API and the page. Errors: inbox.ErrNotFound.
-func LoadDelivery(ctx context.Context, cfg Config, id string) (Delivery, error) {
-	rec, err := cfg.Inbox.Get(ctx, id)
-	if err != nil {
-		return Delivery{}, err
-	}
-	plan, err := cfg.Plans.Plan(ctx, id)
+// explained is the delivery with what was made of it.
+func (s *server) explained(ctx context.Context, rec inbox.Record) (Delivery, error) {
+	plan, err := s.cfg.Plans.Plan(ctx, rec.ID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return Delivery{}, err
 	}
-	return deliveryOf(rec, plan, cfg.URL), nil
+	return deliveryOf(rec, plan, s.cfg.URL), nil
 }
-
-// stamp is how times look in answers: RFC 3339, UTC, milliseconds; nil for none.
-type stamp time.Time
-
-// MarshalJSON writes the time, or null.
-func (s stamp) MarshalJSON() ([]byte, error) {
-	t := time.Time(s)
-	if t.IsZero() {
-		return []byte("null"), nil
-	}
-	return []byte(`"` + t.UTC().Format("2006-01-02T15:04:05.000Z07:00") + `"`), nil
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote.
-func (s *stamp) UnmarshalJSON(data []byte) error { return (*time.Time)(s).UnmarshalJSON(data) }

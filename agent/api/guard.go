@@ -14,16 +14,30 @@ import (
 func Guard(base string, next http.Handler) http.Handler {
 	allowed := map[string]bool{"localhost": true}
 	if u, err := url.Parse(base); err == nil && u.Hostname() != "" {
-		allowed[u.Hostname()] = true
+		allowed[strings.ToLower(u.Hostname())] = true
 	}
 	cross := http.NewCrossOriginProtection()
-	return cross.Handler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if reason := closed(r, allowed); reason != "" {
-			http.Error(w, reason, http.StatusForbidden)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		reason := closed(r, allowed)
+		if reason == "" && cross.Check(r) != nil {
+			reason = "the request came from another site's page, which may change nothing here"
+		}
+		if reason != "" {
+			refuse(w, r, reason)
 			return
 		}
 		next.ServeHTTP(w, r)
-	}))
+	})
+}
+
+// refuse says why, to programs as programs read it.
+func refuse(w http.ResponseWriter, r *http.Request, reason string) {
+	if strings.HasPrefix(r.URL.Path, "/api/") {
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		problem{http.StatusForbidden, reason}.send(w)
+		return
+	}
+	http.Error(w, reason, http.StatusForbidden)
 }
 
 // closed tells why a request may not pass, "" if it may.
@@ -34,7 +48,7 @@ func closed(r *http.Request, allowed map[string]bool) string {
 		return "this Millrace is closed to other machines" + open
 	}
 	for name := range r.Header {
-		if name == "Forwarded" || name == "Via" || strings.HasPrefix(name, "X-Forwarded-") {
+		if proxied(name) {
 			return "the request came through a proxy (" + name + ")" + open
 		}
 	}
@@ -42,9 +56,14 @@ func closed(r *http.Request, allowed map[string]bool) string {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	host = strings.Trim(host, "[]")
-	if ip, err := netip.ParseAddr(host); !allowed[host] && (err != nil || !ip.IsLoopback()) {
+	host = strings.ToLower(strings.Trim(host, "[]"))
+	if ip, err := netip.ParseAddr(host); !allowed[host] && (err != nil || !ip.Unmap().IsLoopback()) {
 		return "the request was addressed to another host" + open
 	}
 	return ""
+}
+
+// proxied tells whether a header of this (canonical) name is one that proxies set.
+func proxied(name string) bool {
+	return name == "Forwarded" || name == "Via" || name == "X-Real-Ip" || strings.HasPrefix(name, "X-Forwarded-")
 }

@@ -74,25 +74,34 @@ type Task struct {
 
 // Delivery is a delivery as answers show it.
 type Delivery struct {
-	ID           string            `json:"id"`
-	Forge        string            `json:"forge"`
-	Key          string            `json:"key"` // the forge's own id
-	Kind         string            `json:"kind"`
-	At           stamp             `json:"at"`
-	PlannedAt    stamp             `json:"planned_at"`
-	State        string            `json:"state"` // accepted, planned, ignored or failed
-	Error        string            `json:"error"` // why it could not be planned, or was ignored
-	URL          string            `json:"url"`
-	Repo         string            `json:"repo"`
-	Ref          string            `json:"ref"`
-	Commit       string            `json:"commit"`
-	Message      string            `json:"message"`
-	Actor        string            `json:"actor"`
-	Explanations []store.Explained `json:"explanations"`
+	ID           string        `json:"id"`
+	Forge        string        `json:"forge"`
+	Key          string        `json:"key"` // the forge's own id
+	Kind         string        `json:"kind"`
+	At           stamp         `json:"at"`
+	PlannedAt    stamp         `json:"planned_at"`
+	State        string        `json:"state"` // accepted, planned, ignored or failed
+	Error        string        `json:"error"` // why it could not be planned, or was ignored
+	URL          string        `json:"url"`
+	Repo         string        `json:"repo"`
+	Ref          string        `json:"ref"`
+	Commit       string        `json:"commit"`
+	Message      string        `json:"message"`
+	Actor        string        `json:"actor"`
+	Explanations []Explanation `json:"explanations"`
 }
 
-// RunOf shows a run. base is the address of the page.
-func RunOf(r run.Run, base string) Run {
+// Explanation is why one pipeline did or did not match, as answers show it.
+type Explanation struct {
+	Pipeline string `json:"pipeline"` // "" where the file does not say
+	File     string `json:"file"`
+	Matched  bool   `json:"matched"`
+	Reason   string `json:"reason"`
+	Run      string `json:"run"` // id of the run that came of it, "" if none did
+}
+
+// runOf shows a run. base is the address of the page.
+func runOf(r run.Run, base string) Run {
 	p, e := r.Plan, r.Plan.Event
 	out := Run{
 		ID: p.ID, Pipeline: p.Pipeline, File: p.File, Repo: e.Repo.Name, Ref: e.Ref, Branch: e.Branch, Commit: e.After,
@@ -116,6 +125,9 @@ func RunOf(r run.Run, base string) Run {
 }
 
 func taskOf(t run.Task, p *run.TaskPlan) Task {
+	if t.Outputs == nil {
+		t.Outputs = map[string]string{}
+	}
 	return Task{
 		Name: t.Name, Uses: p.Template.Ref(), State: t.State, Attempt: t.Attempt, Reason: t.Reason, Class: string(t.Class),
 		ExitCode: t.ExitCode, Runner: p.Runner, Worker: t.Worker, IgnoreFailed: p.IgnoreFailed,
@@ -127,7 +139,10 @@ func deliveryOf(rec inbox.Record, p store.Plan, base string) Delivery {
 	d := Delivery{
 		ID: rec.ID, Forge: rec.Forge, Key: rec.Key, Kind: rec.Kind, At: stamp(rec.At), State: "accepted", URL: base + "/deliveries/" + rec.ID,
 		Repo: p.Event.Repo.Name, Ref: p.Event.Ref, Commit: p.Event.After, Message: p.Event.Message, Actor: p.Event.Sender,
-		Explanations: p.Explanations,
+		Explanations: make([]Explanation, len(p.Explanations)),
+	}
+	for i, e := range p.Explanations {
+		d.Explanations[i] = Explanation{Pipeline: e.Pipeline, File: e.File, Matched: e.Matched, Reason: e.Reason, Run: e.Run}
 	}
 	switch o := rec.Planned; {
 	case rec.Ignored != "":
@@ -143,5 +158,20 @@ func deliveryOf(rec inbox.Record, p store.Plan, base string) Delivery {
 	return d
 }
 
+// stamp is how times look in answers: RFC 3339, UTC, milliseconds; null for none.
+type stamp time.Time
+
 // Time is the stamp as a time.
 func (s stamp) Time() time.Time { return time.Time(s) }
+
+// MarshalJSON writes the time, or null.
+func (s stamp) MarshalJSON() ([]byte, error) {
+	t := time.Time(s)
+	if t.IsZero() {
+		return []byte("null"), nil
+	}
+	return []byte(`"` + t.UTC().Format("2006-01-02T15:04:05.000Z07:00") + `"`), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON wrote.
+func (s *stamp) UnmarshalJSON(data []byte) error { return (*time.Time)(s).UnmarshalJSON(data) }
