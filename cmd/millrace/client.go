@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/millrace-ci/millrace/triggers"
 )
 
 // client talks to a daemon.
@@ -32,9 +34,12 @@ func (cl *client) flags(c *cobra.Command) {
 
 // get opens what is at path. The caller closes it.
 func (cl *client) get(ctx context.Context, path string) (io.ReadCloser, error) {
+	if triggers.CheckURL(cl.server) != nil {
+		return nil, usage(fmt.Errorf("--server %q: write it like http://127.0.0.1:8080", cl.server))
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(cl.server, "/")+path, nil)
 	if err != nil {
-		return nil, usage(fmt.Errorf("--server %s: write it like http://127.0.0.1:8080", cl.server))
+		return nil, err
 	}
 	if cl.token != "" {
 		req.Header.Set("Authorization", "Bearer "+cl.token)

@@ -69,7 +69,8 @@ func readSecret(key string, secret *triggers.Secret, file string) error {
 		return nil
 	}
 	if *secret != "" {
-		return fmt.Errorf("%s: give %s or %[1]s_file, not both", key, key[strings.LastIndex(key, ".")+1:])
+		name := key[strings.LastIndex(key, ".")+1:]
+		return fmt.Errorf("%s: give %s or %[2]s_file, not both", key, name)
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {

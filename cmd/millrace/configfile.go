@@ -81,7 +81,7 @@ func envName(key string) string {
 	return "MILLRACE_" + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
-// keysOf lists the keys of a configuration type, those of lists as forges[].name, with the types of their values.
+// keysOf lists the keys of a configuration type, the entries of lists as forges[] and forges[].name, with the types of their values.
 func keysOf(t reflect.Type, prefix string) map[string]reflect.Type {
 	all := map[string]reflect.Type{}
 	for f := range t.Fields() {
@@ -89,6 +89,7 @@ func keysOf(t reflect.Type, prefix string) map[string]reflect.Type {
 		all[key] = value
 		if value.Kind() == reflect.Slice {
 			key, value = key+"[]", value.Elem()
+			all[key] = value
 		}
 		if value.Kind() == reflect.Struct {
 			maps.Copy(all, keysOf(value, key+"."))

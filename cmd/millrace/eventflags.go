@@ -24,9 +24,9 @@ type eventFlags struct {
 }
 
 func (f *eventFlags) add(c *cobra.Command) {
-	c.Flags().StringVarP(&f.dir, "dir", "C", ".", "the working tree, a `DIR`")
-	c.Flags().StringVar(&f.file, "event", "", "`FILE` with the payload of a webhook, as the forge sends it")
-	c.Flags().StringVar(&f.forge, "forge", "", "`KIND` of forge that the payload is of: "+kindsOfForge())
+	c.Flags().StringVarP(&f.dir, "dir", "C", ".", "`DIR` of the working tree")
+	c.Flags().StringVar(&f.file, "event", "", "`FILE` with a webhook's payload, as a forge sends it")
+	c.Flags().StringVar(&f.forge, "forge", "", "`KIND` of forge that sends it: "+kindsOfForge())
 	c.Flags().StringArrayVar(&f.headers, "header", nil, "`HEADER` of the webhook, like 'X-GitHub-Event: push'")
 }
 

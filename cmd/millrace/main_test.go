@@ -6,10 +6,12 @@ import (
 	"os"
 	"testing"
 	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
 )
 
 // TestMain lets this test binary also be the program: the keeper of a local job, which the runner starts as the program
-// that it is itself, and the daemon that crash tests kill.
+// that it is itself, the daemon that crash tests kill, and `millrace`, which scripts and other tests find on PATH.
 func TestMain(m *testing.M) {
 	switch {
 	case len(os.Args) > 1 && os.Args[1] == keeperCommand:
@@ -17,7 +19,7 @@ func TestMain(m *testing.M) {
 	case os.Getenv("MILLRACE_TEST_DOOMED") != "":
 		os.Exit(doomed(os.Args[1], os.Getenv("MILLRACE_TEST_DOOMED")))
 	}
-	os.Exit(m.Run())
+	testscript.Main(m, map[string]func(){"millrace": main})
 }
 
 // doomed is `millrace serve -c file` with short leases, which kills itself where doom says.

@@ -36,6 +36,7 @@ func (c RedisConfig) options() (*redis.Options, error) {
 // connectRedis connects to the Redis that is configured or, without one, to a redis-server of our own in the data
 // folder. It returns nil when there is none to be had: then everything is kept in memory. closeAll ends what it started.
 func connectRedis(ctx context.Context, c *Config, log *slog.Logger) (rdb *redis.Client, closeAll func(), err error) {
+	redis.SetLogger(clientLog{log})
 	opt, err := c.Redis.options()
 	if err != nil {
 		return nil, nil, usage(err)
@@ -101,4 +102,11 @@ func awaitRedis(ctx context.Context, rdb *redis.Client, ended <-chan struct{}) e
 		case <-time.After(50 * time.Millisecond): // nothing signals that a server has come up
 		}
 	}
+}
+
+// clientLog makes what go-redis has to say a part of our log.
+type clientLog struct{ log *slog.Logger }
+
+func (l clientLog) Printf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, "redis client", "says", fmt.Sprintf(format, args...))
 }

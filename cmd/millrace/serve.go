@@ -26,9 +26,9 @@ func serveCommand(s streams) *cobra.Command {
 	var file, listen string
 	c := &cobra.Command{
 		Use: "serve", Short: "Run the daemon", Args: arguments(0, 0), GroupID: groupDaemon,
-		Long: `Runs the daemon until it is sent SIGTERM or an interrupt. Then it takes on nothing
-new; jobs go on, and the next start joins them. Its log is JSON on standard
-error, where "ready" tells the address.
+		Long: `Runs the daemon until it is sent SIGTERM or an interrupt. Then it takes on
+nothing new; jobs go on, and the next start joins them. Its log is JSON on
+standard error, where "ready" tells the address.
 
 Every key of the configuration file can be set by an environment variable
 (server.listen: MILLRACE_SERVER_LISTEN), but for lists of mappings.`,
@@ -46,7 +46,7 @@ Every key of the configuration file can be set by an environment variable
 			return serve(c.Context(), cfg, options{log: log, lease: leaseTime})
 		},
 	}
-	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` (default ./millrace.yaml if there is one)")
+	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` (default ./millrace.yaml)")
 	c.Flags().StringVar(&listen, "listen", "", "`ADDRESS` to listen on, whatever the file says")
 	return c
 }
@@ -102,8 +102,8 @@ func serve(ctx context.Context, c *Config, o options) error {
 	if err != nil {
 		return err
 	}
-	ready := func(ctx context.Context) error { return checkMemory(ctx, rdb) }
-	return live(ctx, c, o.log, parts{agent: a, door: d, handler: c.routes(d, a, mem, nums, ready, o.log)})
+	ready := readiness(func(ctx context.Context) error { return checkMemory(ctx, rdb) })
+	return live(ctx, c, o.log, parts{agent: a, door: d, ready: ready, handler: c.routes(d, a, mem, nums, ready, o.log)})
 }
 
 // stopGrace is what a task gets between being asked to end and being ended.
@@ -113,6 +113,7 @@ const stopGrace = 10 * time.Second
 type parts struct {
 	agent   *agent.Agent
 	door    *door.Door
+	ready   readiness
 	handler http.Handler
 }
 
@@ -121,7 +122,7 @@ type parts struct {
 func live(ctx context.Context, c *Config, log *slog.Logger, p parts) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Server.Listen)
 	if err != nil {
-		return fmt.Errorf("listen on %s: %w", c.Server.Listen, err)
+		return fmt.Errorf("%w: is another millrace running there? (server.listen, --listen)", err)
 	}
 	g, intake := errgroup.WithContext(ctx)
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -130,9 +131,11 @@ func live(ctx context.Context, c *Config, log *slog.Logger, p parts) error {
 	g.Go(func() error { return serveHTTP(intake, listener, p.handler, log) })
 	g.Go(func() error { return p.door.Run(intake) })
 	g.Go(func() error { return p.agent.Run(intake, work) })
-	log.InfoContext(ctx, "ready", "address", "http://"+listener.Addr().String(), "url", c.Server.URL, "version", version)
+	if err := p.ready.await(intake); err == nil {
+		log.InfoContext(ctx, "ready", "address", "http://"+listener.Addr().String(), "url", c.Server.URL, "version", version)
+	}
 	err = g.Wait()
-	log.InfoContext(ctx, "ended", "err", err)
+	log.InfoContext(ctx, "ended")
 	return err
 }
 

@@ -1,0 +1,2 @@
+# Grinds its argument.
+printf '%s\n' "$1" | tr a-z A-Z
