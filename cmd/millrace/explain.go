@@ -39,7 +39,7 @@ condition and the value that decided it. The event is a push of HEAD, or the
 payload of a webhook. Nothing is run.`,
 		Example: `  millrace explain
   millrace explain --params
-  millrace explain --event push.json --forge github --header 'X-GitHub-Event: push'`,
+  millrace explain --event p.json --forge github --header 'X-GitHub-Event: push'`,
 		RunE: func(c *cobra.Command, _ []string) error {
 			event, err := f.event(c.Context())
 			if err != nil {
@@ -54,7 +54,7 @@ payload of a webhook. Nothing is run.`,
 		},
 	}
 	f.add(c)
-	c.Flags().BoolVar(&params, "params", false, "also show each task's parameters, and where each value comes from")
+	c.Flags().BoolVar(&params, "params", false, "also show tasks' parameters, and who set them")
 	output = formatFlag(c)
 	return c
 }

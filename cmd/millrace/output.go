@@ -31,7 +31,7 @@ func (*format) Type() string { return "format" }
 // formatFlag adds -o to a command.
 func formatFlag(c *cobra.Command) *format {
 	f := asText
-	c.Flags().VarP(&f, "output", "o", "how to print: text or json")
+	c.Flags().VarP(&f, "output", "o", "`FORMAT` to print in: text or json")
 	return &f
 }
 
