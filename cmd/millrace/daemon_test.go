@@ -230,6 +230,20 @@ func TestEmbeddedRedis(t *testing.T) {
 	}
 }
 
+// TestEmbeddedRedisEnds checks that a daemon whose own Redis has ended does not go on without it.
+func TestEmbeddedRedisEnds(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "shutdown_grace: 1s")
+	p := s.serve(t)
+	rdb := redis.NewClient(&redis.Options{Network: "unix", Addr: filepath.Join(s.dir, "data", "redis", "redis.sock"), MaxRetries: -1})
+	defer rdb.Close()
+	rdb.ShutdownNoSave(t.Context())
+	p.wait(t)
+	if code := p.cmd.ProcessState.ExitCode(); code != exitFailed || !strings.Contains(p.out.String(), "the embedded redis has ended: its log is ") {
+		t.Errorf("got exit code %d\n%s", code, p.out)
+	}
+}
+
 // TestLongDataPath checks that a Redis of our own works where the socket's path would be too long, and leaves nothing.
 func TestLongDataPath(t *testing.T) {
 	t.Parallel()

@@ -14,6 +14,7 @@ import (
 // embeddedRedis is a redis-server of our own, with its files in the data folder.
 type embeddedRedis struct {
 	socket string
+	log    string // its output
 	short  string // folder of the socket where the data folder's path is too long for one
 	cmd    *exec.Cmd
 	ended  chan struct{}
@@ -25,11 +26,11 @@ func startEmbedded(binary, dir string) (*embeddedRedis, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	r := &embeddedRedis{ended: make(chan struct{})}
+	r := &embeddedRedis{log: filepath.Join(dir, "redis.log"), ended: make(chan struct{})}
 	if err := r.place(dir); err != nil {
 		return nil, err
 	}
-	out, err := os.OpenFile(logOf(dir), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	out, err := os.OpenFile(r.log, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -45,8 +46,6 @@ func startEmbedded(binary, dir string) (*embeddedRedis, error) {
 	}
 	return r, nil
 }
-
-func logOf(dir string) string { return filepath.Join(dir, "redis.log") }
 
 // place chooses the socket's path: in dir, or where that is too long (108 bytes on Linux) in a folder of our own.
 func (r *embeddedRedis) place(dir string) error {

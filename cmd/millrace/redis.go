@@ -33,38 +33,66 @@ func (c RedisConfig) options() (*redis.Options, error) {
 	return opt, nil
 }
 
+// connection is the Redis that remembers.
+type connection struct {
+	rdb      *redis.Client  // nil where there is none to be had: then everything is kept in memory
+	embedded *embeddedRedis // nil where it is not ours
+}
+
 // connectRedis connects to the Redis that is configured or, without one, to a redis-server of our own in the data
-// folder. It returns nil when there is none to be had: then everything is kept in memory. closeAll ends what it started.
-func connectRedis(ctx context.Context, c *Config, log *slog.Logger) (rdb *redis.Client, closeAll func(), err error) {
+// folder. The caller closes the connection.
+func connectRedis(ctx context.Context, c *Config, log *slog.Logger) (connection, error) {
 	redis.SetLogger(clientLog{log})
 	opt, err := c.Redis.options()
 	if err != nil {
-		return nil, nil, usage(err)
+		return connection{}, usage(err)
 	}
 	if opt != nil {
 		rdb, err := checkedRedis(ctx, opt, nil)
 		if err != nil {
-			return nil, nil, fmt.Errorf("redis at %s (redis.url): %w", opt.Addr, err)
+			return connection{}, fmt.Errorf("redis at %s (redis.url): %w", opt.Addr, err)
 		}
-		return rdb, func() { _ = rdb.Close() }, nil
+		return connection{rdb: rdb}, nil
 	}
 	binary, err := exec.LookPath("redis-server")
 	if err != nil {
 		log.WarnContext(ctx, "no redis-server on PATH and no redis.url: everything is kept in memory and FORGOTTEN when this process ends")
-		return nil, func() {}, nil
+		return connection{}, nil
 	}
-	dir := filepath.Join(c.Data, "redis")
-	server, err := startEmbedded(binary, dir)
+	server, err := startEmbedded(binary, filepath.Join(c.Data, "redis"))
 	if err != nil {
-		return nil, nil, fmt.Errorf("embedded redis: %w", err)
+		return connection{}, fmt.Errorf("embedded redis: %w", err)
 	}
-	rdb, err = checkedRedis(ctx, &redis.Options{Network: "unix", Addr: server.socket}, server.ended)
+	rdb, err := checkedRedis(ctx, &redis.Options{Network: "unix", Addr: server.socket}, server.ended)
 	if err != nil {
 		server.stop()
-		return nil, nil, fmt.Errorf("embedded redis: %w: its log is %s", err, logOf(dir))
+		return connection{}, fmt.Errorf("embedded redis: %w: its log is %s", err, server.log)
 	}
-	log.InfoContext(ctx, "embedded redis started", "data", dir)
-	return rdb, func() { _ = rdb.Close(); server.stop() }, nil
+	log.InfoContext(ctx, "embedded redis started", "log", server.log)
+	return connection{rdb, server}, nil
+}
+
+// close ends the connection, and the server if it is ours.
+func (c connection) close() {
+	if c.rdb != nil {
+		_ = c.rdb.Close()
+	}
+	if c.embedded != nil {
+		c.embedded.stop()
+	}
+}
+
+// watch returns when ctx ends or, with an error, when our own server has: then this process must be started again.
+func (c connection) watch(ctx context.Context) error {
+	if c.embedded == nil {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-c.embedded.ended:
+		return fmt.Errorf("the embedded redis has ended: its log is %s", c.embedded.log)
+	}
 }
 
 // checkedRedis connects, and refuses a Redis that would forget what it accepted. ended is closed when the server has

@@ -65,11 +65,12 @@ func serve(ctx context.Context, c *Config, o options) error {
 		return err
 	}
 	defer data.close()
-	rdb, closeRedis, err := connectRedis(ctx, c, o.log)
+	conn, err := connectRedis(ctx, c, o.log)
 	if err != nil {
 		return err
 	}
-	defer closeRedis()
+	defer conn.close()
+	rdb := conn.rdb
 	if rdb != nil && o.redis != nil {
 		rdb.AddHook(o.redis)
 	}
@@ -103,7 +104,7 @@ func serve(ctx context.Context, c *Config, o options) error {
 		return err
 	}
 	ready := readiness(func(ctx context.Context) error { return checkMemory(ctx, rdb) })
-	return live(ctx, c, o.log, parts{agent: a, door: d, ready: ready, handler: c.routes(d, a, mem, nums, ready, o.log)})
+	return live(ctx, c, o.log, parts{agent: a, door: d, redis: conn, ready: ready, handler: c.routes(d, a, mem, nums, ready, o.log)})
 }
 
 // stopGrace is what a task gets between being asked to end and being ended.
@@ -113,6 +114,7 @@ const stopGrace = 10 * time.Second
 type parts struct {
 	agent   *agent.Agent
 	door    *door.Door
+	redis   connection
 	ready   readiness
 	handler http.Handler
 }
@@ -129,6 +131,7 @@ func live(ctx context.Context, c *Config, log *slog.Logger, p parts) error {
 	defer cancel()
 	defer context.AfterFunc(intake, func() { time.AfterFunc(c.ShutdownGrace, cancel) })()
 	g.Go(func() error { return serveHTTP(intake, listener, p.handler, log) })
+	g.Go(func() error { return p.redis.watch(intake) })
 	g.Go(func() error { return p.door.Run(intake) })
 	g.Go(func() error { return p.agent.Run(intake, work) })
 	if err := p.ready.await(intake); err == nil {
