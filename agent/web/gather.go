@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"strconv"
 
 	"github.com/millrace-ci/millrace/agent/logs"
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/triggers/inbox"
 )
+
+// pageSize is how many rows a list shows.
+const pageSize = 30
 
 // list is one page of a list.
 type list[T any] struct {
@@ -22,7 +26,7 @@ func (s *site) runs(r *http.Request) (view, error) {
 	q := r.URL.Query()
 	f := store.Filter{Repo: q.Get("repo"), Branch: q.Get("branch"), Pipeline: q.Get("pipeline"), State: run.State(q.Get("state")), Commit: q.Get("commit")}
 	runs, next, err := s.cfg.Runs.List(r.Context(), f, q.Get("cursor"), pageSize)
-	return view{Title: "Runs", Live: q.Get("cursor") == "", Data: list[run.Run]{runs, next, f}}, err
+	return view{Title: "Runs", Part: "runs", Live: q.Get("cursor") == "", Data: list[run.Run]{runs, next, f}}, err
 }
 
 // runPage is a run with the ends of its tasks' logs.
@@ -38,9 +42,16 @@ type stage struct {
 
 type task struct {
 	run.Task
-	Plan  *run.TaskPlan
-	Lines []line
-	Cut   bool // the log's beginning is left out
+	tail
+	Plan *run.TaskPlan
+}
+
+// Exit says with which code the task's command failed, "" where there is none to tell.
+func (t task) Exit() string {
+	if t.ExitCode == nil || *t.ExitCode <= 0 {
+		return ""
+	}
+	return "exit code " + strconv.Itoa(*t.ExitCode)
 }
 
 func (s *site) run(r *http.Request) (view, error) {
@@ -52,53 +63,39 @@ func (s *site) run(r *http.Request) (view, error) {
 	for i, plan := range found.Plan.Stages {
 		page.Stages[i].StagePlan = plan
 	}
+	lines := shownLines(len(found.Tasks))
 	for _, t := range found.Tasks {
 		one := task{Task: t, Plan: &found.Plan.Stages[t.Stage].Tasks[t.Place]}
 		if !t.StartedAt.IsZero() {
 			key := logs.Key{Run: found.Plan.ID, Task: t.Name, Attempt: t.Attempt}
-			if one.Lines, one.Cut, err = s.logEnd(r.Context(), key); err != nil {
+			if one.tail, err = s.tail(r.Context(), key, lines); err != nil {
 				return view{}, err
 			}
 		}
 		page.Stages[t.Stage].Tasks = append(page.Stages[t.Stage].Tasks, one)
 	}
-	return view{Title: found.Plan.Pipeline + " · " + string(found.State), Live: !found.Settled(), Data: page}, nil
+	return view{Title: found.Plan.Pipeline + " · " + string(found.State), Part: "runs", Live: !found.Settled(), Data: page}, nil
 }
 
-// shownLines is how many lines of a log the page shows; the rest is behind a link.
-const shownLines = 500
-
-// logEnd reads the last lines of a log. It goes through all of it: logs of this size (see logs.MaxSize) are read in a
-// moment, and lines have no index.
-func (s *site) logEnd(ctx context.Context, key logs.Key) (lines []line, cut bool, err error) {
-	var data []byte
-	for offset := int64(0); ; {
-		chunk, err := s.cfg.Logs.Read(ctx, key, offset, 0)
-		if err != nil {
-			return nil, false, err
-		}
-		if len(chunk.Data) == 0 {
-			break
-		}
-		data, offset = append(data, chunk.Data...), chunk.Next
-	}
-	lines = linesOf(data)
-	if len(lines) > shownLines {
-		return lines[len(lines)-shownLines:], true, nil
-	}
-	return lines, false, nil
+// delivery is a delivery with what was made of it.
+type delivery struct {
+	inbox.Record
+	Plan store.Plan
 }
 
 func (s *site) deliveries(r *http.Request) (view, error) {
 	cursor := r.URL.Query().Get("cursor")
 	records, next, err := s.cfg.Inbox.List(r.Context(), cursor, pageSize)
-	return view{Title: "Deliveries", Live: cursor == "", Data: list[inbox.Record]{Items: records, Next: next}}, err
-}
-
-// deliveryPage is a delivery with what was made of it.
-type deliveryPage struct {
-	inbox.Record
-	Plan store.Plan
+	if err != nil {
+		return view{}, err
+	}
+	page := list[delivery]{Items: make([]delivery, len(records)), Next: next}
+	for i, rec := range records {
+		if page.Items[i], err = s.planned(r.Context(), rec); err != nil {
+			return view{}, err
+		}
+	}
+	return view{Title: "Deliveries", Part: "deliveries", Live: cursor == "", Data: page}, nil
 }
 
 func (s *site) delivery(r *http.Request) (view, error) {
@@ -106,9 +103,14 @@ func (s *site) delivery(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	plan, err := s.cfg.Plans.Plan(r.Context(), rec.ID)
+	d, err := s.planned(r.Context(), rec)
+	return view{Title: rec.Kind + " · " + stateOf(rec), Part: "deliveries", Live: stateOf(rec) == accepted, Data: d}, err
+}
+
+func (s *site) planned(ctx context.Context, rec inbox.Record) (delivery, error) {
+	plan, err := s.cfg.Plans.Plan(ctx, rec.ID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
-		return view{}, err
+		return delivery{}, err
 	}
-	return view{Title: "Delivery " + rec.ID, Live: rec.Planned == nil && rec.Ignored == "", Data: deliveryPage{rec, plan}}, nil
+	return delivery{rec, plan}, nil
 }

@@ -5,11 +5,10 @@ package web
 
 import (
 	"bytes"
-	"embed"
+	"context"
 	"errors"
 	"fmt"
 	"html/template"
-	"io/fs"
 	"log/slog"
 	"net/http"
 	"time"
@@ -19,18 +18,9 @@ import (
 	"github.com/millrace-ci/millrace/triggers/inbox"
 )
 
-//go:embed pages/*.html
-var pages embed.FS
-
-//go:embed static
-var static embed.FS
-
 // policy lets a page load what this server serves, and nothing else: logs and messages are strangers' words.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-
-// pageSize is how many rows a list shows.
-const pageSize = 30
 
 // Config is what the page shows.
 type Config struct {
@@ -44,23 +34,30 @@ type Config struct {
 
 // New makes the handler of the page.
 func New(cfg Config) http.Handler {
-	s := &site{cfg: cfg, pages: map[string]*template.Template{}}
-	for _, name := range []string{"runs", "run", "deliveries", "delivery", "problem"} {
-		t := template.New("layout.html").Funcs(s.funcs())
-		s.pages[name] = template.Must(t.ParseFS(pages, "pages/layout.html", "pages/"+name+".html"))
-	}
-	files, err := fs.Sub(static, "static")
-	if err != nil {
-		panic(err) // the folder is embedded
-	}
+	files := readFiles()
+	s := &site{cfg: cfg, pages: parse(words(cfg.Now, files))}
 	mux := http.NewServeMux()
-	mux.Handle("GET /static/", http.StripPrefix("/static/", cached(http.FileServerFS(files))))
+	mux.Handle("GET /static/{name}", files)
 	mux.HandleFunc("GET /{$}", s.handle("runs", s.runs))
 	mux.HandleFunc("GET /runs/{id}", s.handle("run", s.run))
 	mux.HandleFunc("GET /deliveries", s.handle("deliveries", s.deliveries))
 	mux.HandleFunc("GET /deliveries/{id}", s.handle("delivery", s.delivery))
 	mux.HandleFunc("/", s.handle("problem", func(*http.Request) (view, error) { return view{}, errNoPage }))
-	return mux
+	return sealed(mux)
+}
+
+// sealed says with every answer what a browser may do with it.
+func sealed(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Cache-Control", "no-store")
+		h.Set("Content-Security-Policy", policy)
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("X-Content-Type-Options", "nosniff")
+		next.ServeHTTP(w, r)
+	})
 }
 
 type site struct {
@@ -68,9 +65,11 @@ type site struct {
 	pages map[string]*template.Template
 }
 
-// view is what the layout shows: a title, whether it may still change, and the page's own data.
+// view is what the layout shows: a title, the part of the site it belongs to, whether it may still change, and the
+// page's own data.
 type view struct {
 	Title string
+	Part  string
 	Live  bool
 	Data  any
 }
@@ -91,14 +90,9 @@ func (s *site) handle(page string, gather func(*http.Request) (view, error)) htt
 			http.Error(w, "the page cannot be shown: please report it", http.StatusInternalServerError)
 			return
 		}
-		h := w.Header()
-		h.Set("Content-Type", "text/html; charset=utf-8")
-		h.Set("Content-Security-Policy", policy)
-		h.Set("X-Content-Type-Options", "nosniff")
-		h.Set("Referrer-Policy", "same-origin")
-		h.Set("Cache-Control", "no-store")
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 		w.WriteHeader(status)
-		_, _ = w.Write(body.Bytes()) // a reader who is gone cannot be told
+		_, _ = w.Write(harmless(body.Bytes())) // a reader who is gone cannot be told
 	}
 }
 
@@ -108,21 +102,15 @@ func (s *site) problem(r *http.Request, err error) (int, string, view) {
 	switch {
 	case errors.Is(err, errNoPage):
 		status, text = http.StatusNotFound, "There is no page at this address."
-	case errors.Is(err, store.ErrNotFound), errors.Is(err, inbox.ErrNotFound):
-		status, text = http.StatusNotFound, "It never was, or it is no longer kept."
+	case errors.Is(err, store.ErrNotFound):
+		status, text = http.StatusNotFound, "This run never was, or it is no longer kept."
+	case errors.Is(err, inbox.ErrNotFound):
+		status, text = http.StatusNotFound, "This delivery never was, or it is no longer kept."
 	case errors.Is(err, store.ErrCursor), errors.Is(err, inbox.ErrCursor):
 		status, text = http.StatusBadRequest, "There is no such place in the list."
+	case errors.Is(err, context.Canceled): // the reader went away
 	default:
 		s.cfg.Log.ErrorContext(r.Context(), "page not gathered", "route", r.Pattern, "err", err)
 	}
 	return status, "problem", view{Title: fmt.Sprintf("%d %s", status, http.StatusText(status)), Data: text}
-}
-
-// cached lets browsers keep files for an hour; they change with the binary.
-func cached(h http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Cache-Control", "max-age=3600")
-		w.Header().Set("X-Content-Type-Options", "nosniff")
-		h.ServeHTTP(w, r)
-	})
 }

@@ -1,31 +1,61 @@
-// Renews the page of something that is still going on, every two seconds, without moving the reader.
+// Renews the page of something that is still going on. Only what changed is touched, so that focus, selection, scroll
+// and what the reader folded stay as they are. A server that is away is asked again until it is back.
 "use strict";
 
-const every = 2000;
+const every = 2000; // milliseconds between an answer and the next question
+const patience = 10000; // milliseconds that an answer may take
 
 async function renew() {
-  const main = document.querySelector("main[data-live]");
-  if (!main || document.hidden || main.contains(document.activeElement) && document.activeElement.matches("input, select")) return;
-  const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
-  if (!answer.ok) return;
+  const answer = await fetch(location.href, { signal: AbortSignal.timeout(patience) });
+  if (!answer.ok) throw new Error(answer.statusText);
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const main = document.querySelector("main");
   const next = page.querySelector("main");
-  if (!next || next.innerHTML === main.innerHTML) return;
-  const closed = [...main.querySelectorAll("details:not([open])")].map(place);
-  const atEnd = [...main.querySelectorAll(".log pre")].filter((pre) => pre.scrollTop + pre.clientHeight < pre.scrollHeight - 4);
-  const scrolled = new Map(atEnd.map((pre) => [place(pre), pre.scrollTop]));
-  main.replaceChildren(...next.childNodes);
-  document.title = page.title;
-  if (!next.hasAttribute("data-live")) main.removeAttribute("data-live");
-  for (const details of main.querySelectorAll("details")) if (closed.includes(place(details))) details.open = false;
-  for (const pre of main.querySelectorAll(".log pre")) pre.scrollTop = scrolled.get(place(pre)) ?? pre.scrollHeight;
+  const held = [...main.querySelectorAll(".lines")].filter(scrolledUp).map((lines) => [lines, lines.scrollHeight]);
+  become(main, next);
+  for (const [lines, height] of held) lines.scrollTop -= lines.scrollHeight - height;
+  if (document.title !== page.title) document.title = page.title;
 }
 
-// place names an element by its task and what it is, also after the page was renewed.
-function place(element) {
-  const section = element.closest("section");
-  return [section?.id, element.tagName, element.querySelector("summary")?.textContent].join(" ");
+// become makes a node like another one, which may be used up by it.
+function become(node, like) {
+  if (node.nodeType !== Node.ELEMENT_NODE) {
+    if (node.data !== like.data) node.data = like.data;
+    return;
+  }
+  if (node.nodeName === "FORM" || node.nodeName === "NOSCRIPT") return; // a form is the reader's
+  for (const { name } of [...node.attributes]) if (!like.hasAttribute(name) && name !== "open") node.removeAttribute(name);
+  for (const { name, value } of like.attributes) if (node.getAttribute(name) !== value && name !== "open") node.setAttribute(name, value);
+  const wanted = new Set([...like.children].map((child) => child.id).filter(Boolean));
+  let at = node.firstChild;
+  for (const child of [...like.childNodes]) {
+    while (at && at.id && at.id !== child.id && !wanted.has(at.id)) at = drop(at);
+    if (at && same(at, child)) {
+      become(at, child);
+      at = at.nextSibling;
+    } else {
+      node.insertBefore(document.adoptNode(child), at);
+    }
+  }
+  while (at) at = drop(at);
 }
 
-for (const pre of document.querySelectorAll(".log pre")) pre.scrollTop = pre.scrollHeight;
-setInterval(() => renew().catch(() => {}), every); // a server that is away comes back, or the reader sees an old page
+function drop(node) {
+  const next = node.nextSibling;
+  node.remove();
+  return next;
+}
+
+const same = (a, b) => a.nodeName === b.nodeName && (a.id ?? "") === (b.id ?? "");
+const scrolledUp = (lines) => lines.scrollTop < -4; // 0 is the end: style.css turns logs around
+
+async function watch() {
+  const stale = document.querySelector(".stale");
+  while (document.querySelector("main[data-live]")) {
+    await new Promise((done) => setTimeout(done, every));
+    if (document.hidden) await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
+    stale.hidden = await renew().then(() => true, () => false);
+  }
+}
+
+watch();

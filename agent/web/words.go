@@ -1,0 +1,177 @@
+package web
+
+import (
+	"fmt"
+	"html/template"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/millrace-ci/millrace/agent/run"
+	"github.com/millrace-ci/millrace/agent/store"
+	"github.com/millrace-ci/millrace/triggers/inbox"
+)
+
+// words are what the pages say things with.
+func words(now func() time.Time, f files) template.FuncMap {
+	return template.FuncMap{
+		"ago":      func(t time.Time) string { return ago(now().Sub(t)) },
+		"asset":    f.address,
+		"filtered": func(f store.Filter) bool { return f != store.Filter{} },
+		"first":    firstLine,
+		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
+		"mark":     mark,
+		"next":     nextPage,
+		"outcome":  outcome,
+		"refs":     refName,
+		"said":     said,
+		"short":    short,
+		"stamp":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+		"states":   states,
+		"status":   stateOf,
+		"took":     func(from, to time.Time) string { return took(from, to, now()) },
+	}
+}
+
+// states are those that a run can be in.
+func states() []run.State {
+	return []run.State{run.Waiting, run.Running, run.Canceling, run.Succeeded, run.Failed, run.Canceled, run.Skipped}
+}
+
+// ago says how long something is past, in its largest unit.
+func ago(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return "just now"
+	case d < time.Hour:
+		return fmt.Sprintf("%d min ago", int(d.Minutes()))
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%d h ago", int(d.Hours()))
+	}
+	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+}
+
+// took says how long something took, or takes until now, as Go writes durations; "" if it never began.
+func took(from, to, now time.Time) string {
+	if from.IsZero() {
+		return ""
+	}
+	if to.IsZero() {
+		to = now
+	}
+	d, unit := max(to.Sub(from), 0), time.Second
+	switch {
+	case d < 10*time.Second:
+		unit = 100 * time.Millisecond
+	case d >= time.Hour:
+		unit = time.Minute
+	}
+	text := strings.Replace(d.Truncate(unit).String(), "m0s", "m", 1)
+	return strings.Replace(text, "h0m", "h", 1)
+}
+
+func short(commit string) string { return commit[:min(len(commit), 8)] }
+
+// firstLine is the subject of a message, cut where nobody would read on.
+func firstLine(s string) string {
+	const most = 200
+	s, _, _ = strings.Cut(strings.TrimSpace(s), "\n")
+	s = strings.TrimSpace(s)
+	if utf8.RuneCountInString(s) > most {
+		s = string([]rune(s)[:most-1]) + "…"
+	}
+	return s
+}
+
+// said is what the forge was told, in words.
+func said(told string) string {
+	switch told {
+	case "broken":
+		return "failed: the definition is broken"
+	case "not_affected":
+		return "succeeded: not affected"
+	}
+	return told
+}
+
+// refName is a ref as people say it.
+func refName(ref string) string {
+	for _, prefix := range []string{"refs/heads/", "refs/tags/"} {
+		if name, ok := strings.CutPrefix(ref, prefix); ok {
+			return name
+		}
+	}
+	if n, ok := strings.CutPrefix(ref, "refs/pull/"); ok {
+		return "request " + strings.TrimSuffix(n, "/head")
+	}
+	return ref
+}
+
+// mark stands before a state's name, so that it can be told at a glance, and not by its colour alone.
+func mark(state any) string {
+	switch fmt.Sprint(state) {
+	case string(run.Succeeded), planned:
+		return "✓"
+	case string(run.Failed):
+		return "✕"
+	case string(run.Running), string(run.Canceling):
+		return "●"
+	case string(run.Canceled):
+		return "⊘"
+	case string(run.Skipped), ignored:
+		return "–"
+	}
+	return "○"
+}
+
+// The states of a delivery, in the API's words; failed is the fourth.
+const (
+	accepted = "accepted" // and not planned yet
+	planned  = "planned"
+	ignored  = "ignored"
+)
+
+func stateOf(r inbox.Record) string {
+	switch {
+	case r.Ignored != "" || r.Planned != nil && r.Planned.Ignored:
+		return ignored
+	case r.Planned == nil:
+		return accepted
+	case r.Planned.Error != "":
+		return string(run.Failed)
+	}
+	return planned
+}
+
+// outcome says in a sentence what came of a delivery.
+func outcome(d delivery) string {
+	switch {
+	case d.Ignored != "":
+		return d.Ignored
+	case d.Planned == nil:
+		return "not planned yet"
+	case d.Planned.Error != "":
+		return d.Planned.Error
+	case len(d.Plan.Explanations) == 0:
+		return "the repository has no pipelines at this commit"
+	}
+	matched := 0
+	for i := range d.Plan.Explanations {
+		if d.Plan.Explanations[i].Matched {
+			matched++
+		}
+	}
+	return fmt.Sprintf("%d of %d pipelines matched", matched, len(d.Plan.Explanations))
+}
+
+// nextPage is the query of the next page of runs.
+func nextPage(f store.Filter, cursor string) string {
+	q := url.Values{"cursor": {cursor}}
+	for name, value := range map[string]string{"repo": f.Repo, "branch": f.Branch, "pipeline": f.Pipeline, "state": string(f.State), "commit": f.Commit} {
+		if value != "" {
+			q.Set(name, value)
+		}
+	}
+	return "?" + q.Encode()
+}
