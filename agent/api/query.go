@@ -26,7 +26,7 @@ type place struct {
 	limit  int
 }
 
-// placeOf reads the place, and refuses parameters that are neither its own nor in others: a filter that is misspelt
+// placeOf reads the place, and refuses parameters that are neither its own nor in others: a filter with a typing mistake
 // would find everything.
 func placeOf(q url.Values, others ...string) (place, error) {
 	at := place{q.Get("cursor"), defaultLimit}

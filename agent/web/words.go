@@ -108,7 +108,7 @@ func refName(ref string) string {
 	return ref
 }
 
-// mark stands before a state's name, so that it can be told at a glance, and not by its colour alone.
+// mark stands before a state's name, so that it can be told at a glance, and not only by those who see colors.
 func mark(state any) string {
 	switch fmt.Sprint(state) {
 	case string(run.Succeeded), planned:
