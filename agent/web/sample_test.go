@@ -108,7 +108,7 @@ func plan(pipelineName string, minutes int, stages ...string) *run.Snapshot {
 	for _, words := range stages {
 		name, tasks, _ := strings.Cut(words, ":")
 		st := run.StagePlan{Name: strings.TrimPrefix(name, "+"), Parallel: strings.HasPrefix(name, "+")}
-		for _, t := range strings.FieldsSeq(tasks) {
+		for t := range strings.FieldsSeq(tasks) {
 			st.Tasks = append(st.Tasks, run.TaskPlan{Name: t, Template: template.Template{Name: "script", Version: "v1"}, Runner: "local", Line: "local"})
 		}
 		s.Stages = append(s.Stages, st)
