@@ -88,11 +88,14 @@ func (p *printer) show(ctx context.Context, r run.Run) {
 	}
 }
 
+// ignoredFailure is how a task ended that failed and was allowed to.
+const ignoredFailure = "failed (ignored)"
+
 // endOf says how a task ended.
 func endOf(r run.Run, t *run.Task) string {
 	state := string(t.State)
 	if t.State == run.Failed && r.Plan.Stages[t.Stage].Tasks[t.Place].IgnoreFailed {
-		state += " (ignored)"
+		state = ignoredFailure
 	}
 	return endLine(state, t.Reason)
 }

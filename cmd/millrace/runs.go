@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-ci/millrace/agent/api"
+	"github.com/millrace-ci/millrace/agent/run"
 )
 
 func runsCommand(s streams) *cobra.Command {
@@ -82,11 +83,19 @@ func showRun(ctx context.Context, s streams, cl *client, id string, output forma
 		for _, stage := range r.Stages {
 			fmt.Fprintf(w, "\n%s\n", stage.Name)
 			for _, t := range stage.Tasks {
-				fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", t.Name, t.State, took(t.StartedAt.Time(), t.EndedAt.Time()), t.Reason)
+				fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", t.Name, stateOf(t), took(t.StartedAt.Time(), t.EndedAt.Time()), t.Reason)
 			}
 		}
 		return w.Flush()
 	})
+}
+
+// stateOf is a task's state, in the words of exec.
+func stateOf(t api.Task) string {
+	if t.State == run.Failed && t.IgnoreFailed {
+		return ignoredFailure
+	}
+	return string(t.State)
 }
 
 // took is how long something took, or takes until now, to a tenth of a second.
