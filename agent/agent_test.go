@@ -208,7 +208,9 @@ func TestCanceledWhileNobodyWatches(t *testing.T) {
 		h.push(a, pushTo("main"))
 		synctest.Wait()
 		kill()
-		if _, err := a.Cancel(t.Context(), h.theRun().Plan.ID, "carol"); err != nil {
+		id := h.theRun().Plan.ID
+		h.runner.say(runners.JobID(id, 1, "unit"), "last words\n")
+		if _, err := a.Cancel(t.Context(), id, "carol"); err != nil {
 			t.Fatal(err)
 		}
 		_, stop, _ := h.agent()
@@ -217,6 +219,10 @@ func TestCanceledWhileNobodyWatches(t *testing.T) {
 		synctest.Wait()
 		if r := h.theRun(); r.State != run.Canceled {
 			t.Errorf("the run is %s, want canceled", r.State)
+		}
+		chunk, err := h.logs.Read(t.Context(), logs.Key{Run: id, Task: "unit", Attempt: 1}, 0, 0)
+		if err != nil || !chunk.Ended || !strings.Contains(string(chunk.Data), "last words") {
+			t.Errorf("log %q, ended %v, %v: want all that the job said", chunk.Data, chunk.Ended, err)
 		}
 	})
 }

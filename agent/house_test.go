@@ -39,6 +39,7 @@ type house struct {
 	forge  *fakeForge
 	runner *fakeRunner
 	files  definitions
+	sick   string // id of a run that cannot be loaded
 	plan   *memq.Queue[string]
 	report *memq.Queue[string]
 	reap   *memq.Queue[string]
@@ -72,7 +73,7 @@ func (h *house) agent() (a *agent.Agent, stop, kill func()) {
 		Runners: map[string]agent.Runner{"local": {Kind: "local", Line: "local", Capacity: 4, Runner: h.runner}}, DefaultRunner: "local",
 		Catalogue: template.Builtin(), Definitions: &h.files,
 		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
-		Inbox:  h.inbox, Runs: h.store, Plans: h.store, Logs: h.logs, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20,
+		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Logs: h.logs, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20,
 		Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -90,6 +91,19 @@ func (h *house) agent() (a *agent.Agent, stop, kill func()) {
 	stop = func() { stopIntake(); <-ended; stopWork() }
 	kill = func() { stopWork(); stopIntake(); <-ended }
 	return a, stop, kill
+}
+
+// sickStore cannot load one run.
+type sickStore struct {
+	*memstore.Store
+	h *house
+}
+
+func (s *sickStore) Load(ctx context.Context, id string) (run.Run, error) {
+	if id == s.h.sick {
+		return run.Run{}, errors.New("written by a newer version")
+	}
+	return s.Store.Load(ctx, id)
 }
 
 // push keeps the delivery of an event, and puts it in line as the door does.
@@ -145,9 +159,14 @@ type definitions struct {
 	files []triggers.File
 	bad   []triggers.Unreadable
 	err   error
+	slow  bool // answers only when it is no longer asked
 }
 
-func (d *definitions) Definitions(context.Context, triggers.Access, triggers.At) ([]triggers.File, []triggers.Unreadable, error) {
+func (d *definitions) Definitions(ctx context.Context, _ triggers.Access, _ triggers.At) ([]triggers.File, []triggers.Unreadable, error) {
+	if d.slow {
+		<-ctx.Done()
+		return nil, nil, ctx.Err()
+	}
 	return d.files, d.bad, d.err
 }
 
@@ -155,7 +174,8 @@ func (d *definitions) Definitions(context.Context, triggers.Access, triggers.At)
 type fakeForge struct {
 	mu      sync.Mutex
 	notices []report.Notice
-	fail    []error // for the next tries
+	fail    []error       // for the next tries
+	hold    chan struct{} // the next notice is heard only when this is closed
 }
 
 func (f *fakeForge) Verify(http.Header, string, []byte) (triggers.Scope, error) {
@@ -178,6 +198,13 @@ func (f *fakeForge) Access(r triggers.Repository) (triggers.Access, error) {
 }
 
 func (f *fakeForge) Notify(_ context.Context, n report.Notice) error {
+	f.mu.Lock()
+	hold := f.hold
+	f.hold = nil
+	f.mu.Unlock()
+	if hold != nil {
+		<-hold
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.fail) > 0 {
@@ -297,6 +324,13 @@ func (f *fakeRunner) Stop(_ context.Context, id string) error {
 		f.end(j, runners.Result{Class: runners.Canceled, ExitCode: -1, Reason: "stopped"})
 	}
 	return nil
+}
+
+// say makes the task's job print text.
+func (f *fakeRunner) say(job, text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.jobs[job].log = append(f.jobs[job].log, text...)
 }
 
 // effects is how often a task's side effect happened.

@@ -15,6 +15,14 @@ import (
 // errHandBack is what a handler returns when intake ended: the item goes back in line at once.
 var errHandBack = errors.New("handed back")
 
+// later is what a handler returns when the item is to be tried again, and not before wait has passed. Nothing failed.
+type later struct{ wait time.Duration }
+
+func (l later) Error() string { return "to be tried again in " + l.wait.String() }
+
+// giveUpAfter is how often an item is tried: an hour, at the pace of backoff with leases of ten seconds.
+const giveUpAfter = 360
+
 // loop leases items and handles each in a goroutine of its own: planner, worker, reporter and reaper are loops. A
 // handler that returns nil has done its item; with an error the item is free again, later each time.
 type loop[T any] struct {
@@ -25,7 +33,9 @@ type loop[T any] struct {
 	lease  time.Duration
 	pause  time.Duration // before the item that a handler did is free again, 0: it is done
 	handle handler[T]
-	done   func(ctx context.Context, item T) // after an item was acknowledged; nil: nothing
+	done   func(ctx context.Context, item T)                  // after an item was acknowledged; nil: nothing
+	tries  int                                                // after how many the item is given up
+	giveUp func(ctx context.Context, item T, err error) error // says so where people see it; nil: it never is
 	log    *slog.Logger
 
 	mu   sync.Mutex
@@ -168,29 +178,51 @@ func (l *loop[T]) safely(intake, ctx context.Context, lease queue.Lease[T]) (err
 // finish says to the queue what became of an item. It does so also when work has just ended, within a bound.
 func (l *loop[T]) finish(ctx context.Context, lease queue.Lease[T], err error) {
 	lost := errors.Is(context.Cause(ctx), queue.ErrLeaseLost)
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
-	defer cancel()
-	defer l.drop(lease.Token, nil)
-	var told error
-	switch {
-	case lost:
+	if ctx.Err() != nil && err != nil {
+		err = errHandBack
+	}
+	l.drop(lease.Token, nil) // before the lease ends, or the renewal would find it lost
+	if lost {
 		l.log.WarnContext(ctx, "lease lost, somebody else has the item", "loop", l.name, "item", lease.Item.ID)
 		return
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := l.settle(end, lease, err); err != nil {
+		l.log.WarnContext(ctx, "item not settled, its lease will run out", "loop", l.name, "item", lease.Item.ID, "err", err)
+	}
+}
+
+// settle acknowledges the item or returns it, for later each time.
+func (l *loop[T]) settle(ctx context.Context, lease queue.Lease[T], err error) error {
+	var wait later
+	switch {
 	case err == nil && l.pause > 0:
-		told = l.queue.Return(end, lease, l.pause)
+		return l.queue.Return(ctx, lease, l.pause)
 	case err == nil:
-		if told = l.queue.Ack(end, lease); told == nil && l.done != nil {
-			l.done(end, lease.Item.Value)
+		return l.acknowledge(ctx, lease)
+	case errors.Is(err, errHandBack):
+		return l.queue.Return(ctx, lease, 0)
+	case errors.As(err, &wait):
+		return l.queue.Return(ctx, lease, min(wait.wait, l.lease))
+	}
+	l.log.WarnContext(ctx, "item failed, to be tried again", "loop", l.name, "item", lease.Item.ID, "tries", lease.Tries, "err", err)
+	if l.giveUp != nil && lease.Tries >= l.tries {
+		failed := l.giveUp(ctx, lease.Item.Value, err)
+		if failed == nil {
+			return l.acknowledge(ctx, lease)
 		}
-	case errors.Is(err, errHandBack), ctx.Err() != nil:
-		told = l.queue.Return(end, lease, 0)
-	default:
-		l.log.WarnContext(ctx, "item failed, to be tried again", "loop", l.name, "item", lease.Item.ID, "tries", lease.Tries, "err", err)
-		told = l.queue.Return(end, lease, l.backoff(lease.Tries))
+		l.log.WarnContext(ctx, "item not given up", "loop", l.name, "item", lease.Item.ID, "err", failed)
 	}
-	if told != nil {
-		l.log.WarnContext(ctx, "item not settled, its lease will run out", "loop", l.name, "item", lease.Item.ID, "err", told)
+	return l.queue.Return(ctx, lease, l.backoff(lease.Tries))
+}
+
+func (l *loop[T]) acknowledge(ctx context.Context, lease queue.Lease[T]) error {
+	err := l.queue.Ack(ctx, lease)
+	if err == nil && l.done != nil {
+		l.done(ctx, lease.Item.Value)
 	}
+	return err
 }
 
 // backoff doubles from 100 ms up to the lease time, which is what Return takes.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -16,22 +15,31 @@ import (
 	"github.com/millrace-ci/millrace/triggers/inbox"
 )
 
-const (
-	planSlots = 8         // deliveries that one process plans at once: it waits for git servers most of its time
-	planFor   = time.Hour // how long planning a delivery is tried before that is given up, to be replayed by hand
-)
+// planSlots is how many deliveries one process plans at once: it waits for git servers most of its time.
+const planSlots = 8
 
 func (a *Agent) planning() *loop[string] {
 	return &loop[string]{
 		name: "planner", queue: a.cfg.Queues.Plan, worker: a.cfg.Name, slots: planSlots,
-		lease: a.cfg.LeaseTime, handle: a.plan, log: a.cfg.Log,
+		lease: a.cfg.LeaseTime, handle: a.plan, tries: giveUpAfter, giveUp: a.giveUpPlanning, log: a.cfg.Log,
 	}
 }
 
-// plan makes runs of one delivery. Whatever kills it half-way, doing it again does the rest: run ids follow from the
-// event, the plan is written over, and the delivery stays unplanned until the end.
-func (a *Agent) plan(_, ctx context.Context, l queue.Lease[string]) error {
-	rec, err := a.cfg.Inbox.Get(ctx, l.Item.Value)
+// plan makes runs of one delivery. Whatever ends it half-way, doing it again does the rest: run ids follow from the
+// event, the plan is written over, and the delivery stays unplanned until the end. So it stops at once with intake.
+func (a *Agent) plan(intake, work context.Context, l queue.Lease[string]) error {
+	ctx, stop := context.WithCancel(work)
+	defer stop()
+	defer context.AfterFunc(intake, stop)()
+	err := a.planDelivery(ctx, l.Item.Value)
+	if err != nil && intake.Err() != nil {
+		return errHandBack
+	}
+	return err
+}
+
+func (a *Agent) planDelivery(ctx context.Context, id string) error {
+	rec, err := a.cfg.Inbox.Get(ctx, id)
 	switch {
 	case errors.Is(err, inbox.ErrNotFound):
 		return nil
@@ -45,7 +53,7 @@ func (a *Agent) plan(_, ctx context.Context, l queue.Lease[string]) error {
 		return a.settle(ctx, rec.ID, parseOutcome(err), err.Error())
 	}
 	p, runs, err := a.decide(ctx, event)
-	if errors.Is(err, triggers.ErrPermanent) || err != nil && a.now().Sub(rec.At) > planFor {
+	if errors.Is(err, triggers.ErrPermanent) {
 		return a.settle(ctx, rec.ID, "invalid", err.Error())
 	}
 	if err != nil {
@@ -61,6 +69,11 @@ func (a *Agent) plan(_, ctx context.Context, l queue.Lease[string]) error {
 		return fmt.Errorf("save plan: %w", err)
 	}
 	return a.settle(ctx, rec.ID, "planned", "")
+}
+
+// giveUpPlanning puts the error on the delivery, where the page shows it. It can be replayed by hand.
+func (a *Agent) giveUpPlanning(ctx context.Context, id string, err error) error {
+	return a.settle(ctx, id, "invalid", "given up: "+err.Error())
 }
 
 // parse turns a delivery into an event, and refuses a repository that no configured forge names.

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -36,15 +37,10 @@ func (a *Agent) keepReaping(intake context.Context) error {
 	}
 }
 
-// reap heals: whatever a crash left undone is in the list of unplanned deliveries or outstanding in a live run.
+// reap heals: whatever a crash left undone is in the list of unplanned deliveries or outstanding in a live run. What
+// cannot be healed does not keep the rest from it.
 func (a *Agent) reap(_, ctx context.Context, _ queue.Lease[string]) error {
-	if err := a.reapDeliveries(ctx); err != nil {
-		return fmt.Errorf("reap deliveries: %w", err)
-	}
-	if err := a.reapRuns(ctx); err != nil {
-		return fmt.Errorf("reap runs: %w", err)
-	}
-	return a.trim(ctx)
+	return errors.Join(a.reapDeliveries(ctx), a.reapRuns(ctx), a.trim(ctx))
 }
 
 // trimEvery is how often old deliveries are forgotten: looking for them costs more than finding what is undone.
@@ -67,7 +63,7 @@ func (a *Agent) trim(ctx context.Context) error {
 func (a *Agent) reapDeliveries(ctx context.Context) error {
 	ids, err := a.cfg.Inbox.Unplanned(ctx, batch)
 	if err != nil {
-		return err
+		return fmt.Errorf("reap deliveries: %w", err)
 	}
 	a.cfg.Metrics.Unplanned(len(ids))
 	if len(ids) == 0 {
@@ -90,11 +86,14 @@ func (a *Agent) reapRuns(ctx context.Context) error {
 	for cursor, more := "", true; more; more = cursor != "" {
 		ids, next, err := a.cfg.Runs.Live(ctx, cursor, batch)
 		if err != nil {
-			return err
+			return fmt.Errorf("reap runs: %w", err)
 		}
 		for _, id := range ids {
 			if err := a.reapRun(ctx, id); err != nil {
-				return fmt.Errorf("run %s: %w", id, err)
+				a.cfg.Log.WarnContext(ctx, "run not healed", "run", id, "err", err)
+			}
+			if ctx.Err() != nil {
+				return ctx.Err()
 			}
 		}
 		cursor, live = next, live+len(ids)

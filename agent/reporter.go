@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/millrace-ci/millrace/agent/report"
@@ -13,22 +14,32 @@ import (
 )
 
 const (
-	reportSlots = 16              // notices on their way at once
-	tellFor     = 24 * time.Hour  // how long a last state is tried to be told
-	longestWait = 5 * time.Minute // that a forge may ask for between two tries
+	reportSlots  = 16               // notices on their way at once
+	tellTries    = 24 * giveUpAfter // a day
+	longestWait  = time.Hour        // that a forge may ask for
+	confirmAfter = 5 * time.Second  // see confirm
 )
 
+// reporter tells forges how runs are.
+type reporter struct {
+	*Agent
+
+	mu    sync.Mutex
+	until map[string]time.Time // forges that asked to be left alone, until when
+}
+
 func (a *Agent) reporting() *loop[string] {
+	r := &reporter{Agent: a, until: map[string]time.Time{}}
 	return &loop[string]{
-		name: "reporter", queue: a.cfg.Queues.Report, worker: a.cfg.Name, slots: reportSlots,
-		lease: a.cfg.LeaseTime, handle: a.tell, done: a.tellAgain, log: a.cfg.Log,
+		name: "reporter", queue: a.cfg.Queues.Report, worker: a.cfg.Name, slots: reportSlots, lease: a.cfg.LeaseTime,
+		handle: r.tell, done: r.tellAgain, tries: tellTries, giveUp: r.giveUp, log: a.cfg.Log,
 	}
 }
 
 // tell tells the forge the run's state until it is the one that was told last, so that the newest always wins and
 // states that are over before they were told are left out.
-func (a *Agent) tell(intake, ctx context.Context, l queue.Lease[string]) error {
-	r, err := a.cfg.Runs.Load(ctx, l.Item.Value)
+func (p *reporter) tell(intake, ctx context.Context, l queue.Lease[string]) error {
+	r, err := p.cfg.Runs.Load(ctx, l.Item.Value)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
 	}
@@ -36,48 +47,105 @@ func (a *Agent) tell(intake, ctx context.Context, l queue.Lease[string]) error {
 		return fmt.Errorf("load run: %w", err)
 	}
 	for r.Untold() {
-		told, err := a.tellOnce(intake, ctx, r)
+		told, err := p.tellOnce(ctx, r)
 		if err != nil {
 			return err
 		}
-		if r, err = a.apply(ctx, r, told); err != nil {
+		if r, err = p.save(ctx, r, told); err != nil {
 			return fmt.Errorf("save telling: %w", err)
 		}
+	}
+	if l.Tries > 1 && r.State.Final() {
+		p.confirm(intake, ctx, r)
 	}
 	return nil
 }
 
+// save saves what was told. It does so also when the lease was lost while the forge took its time: then somebody else
+// may have told more meanwhile, which this has overwritten, and the run has to be told once more.
+func (p *reporter) save(ctx context.Context, r run.Run, told run.Told) (run.Run, error) {
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	return p.apply(end, r, told)
+}
+
+// confirm tells a final state once more after a while. When the item was tried before, that try may still be on its way
+// (its worker was killed, or ran out of patience), and may reach the forge after ours and overwrite it.
+func (p *reporter) confirm(intake, ctx context.Context, r run.Run) {
+	if !wait(intake, confirmAfter) {
+		return
+	}
+	if err := p.notify(ctx, p.notice(r)); err != nil {
+		p.cfg.Log.WarnContext(ctx, "status told, but not confirmed", "run", r.Plan.ID, "err", err)
+	}
+}
+
 // tellAgain looks once more after the item was acknowledged: a state that came between the last look and the
 // acknowledgement found the run in line still.
-func (a *Agent) tellAgain(ctx context.Context, id string) {
-	if r, err := a.cfg.Runs.Load(ctx, id); err == nil && r.Untold() {
-		a.perform(ctx, r, r.Outstanding())
+func (p *reporter) tellAgain(ctx context.Context, id string) {
+	if r, err := p.cfg.Runs.Load(ctx, id); err == nil && r.Untold() {
+		p.perform(ctx, r, r.Outstanding())
 	}
 }
 
 // tellOnce hands one notice to the forge and returns the fact of it. Its error means that the try is to be repeated.
-func (a *Agent) tellOnce(intake, ctx context.Context, r run.Run) (run.Told, error) {
-	told := run.Told{To: run.StatusListener, State: r.Telling()}
-	err := a.notify(ctx, a.notice(r))
-	told.At = a.now()
+func (p *reporter) tellOnce(ctx context.Context, r run.Run) (run.Told, error) {
+	told, forge := run.Told{To: run.StatusListener, State: r.Telling()}, r.Plan.Event.Forge
+	if left := p.left(forge); left > 0 {
+		return told, later{left}
+	}
+	err := p.notify(ctx, p.notice(r))
+	told.At = p.now()
 	switch {
 	case err == nil:
-		a.cfg.Metrics.NoticeTold("told")
-		a.cfg.Log.InfoContext(ctx, "status told", "run", r.Plan.ID, "state", told.State, "forge", r.Plan.Event.Forge)
+		p.cfg.Metrics.NoticeTold("told")
+		p.cfg.Log.InfoContext(ctx, "status told", "run", r.Plan.ID, "state", told.State, "forge", forge)
 		return told, nil
-	case report.IsPermanent(err), a.now().Sub(r.Changed()) > tellFor:
-		a.cfg.Metrics.NoticeTold("given_up")
-		a.cfg.Log.ErrorContext(ctx, "status given up", "run", r.Plan.ID, "state", told.State, "err", err)
-		told.Error = err.Error()
-		return told, nil
+	case report.IsPermanent(err):
+		return p.refused(ctx, r, told, err), nil
 	}
-	a.cfg.Metrics.NoticeTold("retried")
-	wait(intake, min(report.Wait(err), longestWait))
+	p.cfg.Metrics.NoticeTold("retried")
+	p.leave(forge, min(report.Wait(err), longestWait))
 	return told, fmt.Errorf("tell status: %w", err)
 }
 
-func (a *Agent) notify(ctx context.Context, n report.Notice) error {
-	forge, ok := a.cfg.Forges[n.Forge]
+// giveUp says on the run that its state was not told.
+func (p *reporter) giveUp(ctx context.Context, id string, err error) error {
+	r, loadErr := p.cfg.Runs.Load(ctx, id)
+	if loadErr != nil {
+		return loadErr
+	}
+	told := p.refused(ctx, r, run.Told{To: run.StatusListener, State: r.Telling(), At: p.now()}, err)
+	_, err = p.apply(ctx, r, told)
+	return err
+}
+
+func (p *reporter) refused(ctx context.Context, r run.Run, told run.Told, err error) run.Told {
+	p.cfg.Metrics.NoticeTold("given_up")
+	p.cfg.Log.ErrorContext(ctx, "status given up", "run", r.Plan.ID, "state", told.State, "err", err)
+	told.Error = err.Error()
+	return told
+}
+
+// leave leaves a forge alone for a while, for all runs.
+func (p *reporter) leave(forge string, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.until[forge] = p.cfg.Now().Add(d)
+}
+
+// left is how long a forge is to be left alone still.
+func (p *reporter) left(forge string) time.Duration {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.until[forge].Sub(p.cfg.Now())
+}
+
+func (p *reporter) notify(ctx context.Context, n report.Notice) error {
+	forge, ok := p.cfg.Forges[n.Forge]
 	if !ok {
 		return report.Permanent(fmt.Errorf("forge %q is not configured any more", n.Forge))
 	}
@@ -85,13 +153,13 @@ func (a *Agent) notify(ctx context.Context, n report.Notice) error {
 }
 
 // notice makes of a run what is told of it.
-func (a *Agent) notice(r run.Run) report.Notice {
+func (p *reporter) notice(r run.Run) report.Notice {
 	state := report.State(r.Telling())
 	e := r.Plan.Event
 	return report.Notice{
 		ID: fmt.Sprintf("%s/%s/%s", r.Plan.ID, run.StatusListener, state), Run: r.Plan.ID,
 		Forge: e.Forge, Repo: e.Repo.Name, Commit: e.After, Ref: e.Ref,
 		Pipeline: r.Plan.Pipeline, Context: "millrace/" + r.Plan.Pipeline,
-		State: state, Text: r.Line(), URL: a.cfg.URL + "/runs/" + r.Plan.ID, At: a.now(),
+		State: state, Text: r.Line(), URL: p.cfg.URL + "/runs/" + r.Plan.ID, At: p.now(),
 	}
 }

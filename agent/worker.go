@@ -26,7 +26,7 @@ func (a *Agent) working(name string, r Runner) *loop[Attempt] {
 	w := &worker{Agent: a, runner: r.Runner}
 	return &loop[Attempt]{
 		name: "worker " + name, queue: a.cfg.Queues.Work(r.Line), worker: a.cfg.Name, slots: r.Capacity,
-		lease: a.cfg.LeaseTime, handle: w.work, log: a.cfg.Log,
+		lease: a.cfg.LeaseTime, handle: w.work, tries: giveUpAfter, giveUp: w.giveUp, log: a.cfg.Log,
 	}
 }
 
@@ -60,13 +60,26 @@ func (w *worker) work(intake, ctx context.Context, l queue.Lease[Attempt]) error
 		w.cfg.Metrics.AttemptStarted(t.StartedAt.Sub(t.QueuedAt))
 	}
 	w.cfg.Log.InfoContext(ctx, "attempt started", "run", at.Run, "task", at.Task, "attempt", at.Attempt, "joined", !first)
-	if t.State == run.Canceling {
+	if t.State == run.Canceling && t.UID == "" {
 		return w.stop(ctx, r, at)
 	}
-	return w.do(intake, ctx, r, at)
+	return w.do(intake, ctx, r, at) // which stops a job that is to be canceled, and has its log
 }
 
-// stop ends the job of an attempt that is being canceled.
+// giveUp ends an attempt that cannot be brought to its end, once its job is gone for sure.
+func (w *worker) giveUp(ctx context.Context, at Attempt, err error) error {
+	r, loadErr := w.cfg.Runs.Load(ctx, at.Run)
+	if loadErr != nil {
+		return loadErr
+	}
+	if err := w.runner.Stop(ctx, at.job()); err != nil {
+		return fmt.Errorf("stop job: %w", err)
+	}
+	res := runners.Result{Class: runners.Infrastructure, ExitCode: -1, Reason: "given up: " + err.Error(), EndedAt: w.now()}
+	return w.end(ctx, r, at, res)
+}
+
+// stop ends the job, if there is one, of an attempt that is canceled before its job was known to exist.
 func (w *worker) stop(ctx context.Context, r run.Run, at Attempt) error {
 	if err := w.runner.Stop(ctx, at.job()); err != nil {
 		return fmt.Errorf("stop job: %w", err)
@@ -94,10 +107,15 @@ func (w *worker) do(intake, ctx context.Context, r run.Run, at Attempt) error {
 		}
 		res = &got
 	}
+	return w.end(ctx, r, at, *res)
+}
+
+// end ends the log and saves how the attempt ended.
+func (w *worker) end(ctx context.Context, r run.Run, at Attempt, res runners.Result) error {
 	if err := w.cfg.Logs.End(ctx, at.log()); err != nil {
 		return fmt.Errorf("end log: %w", err)
 	}
-	r, err = w.apply(ctx, r, run.Ended{Task: at.Task, Attempt: at.Attempt, Result: *res, At: w.now()})
+	r, err := w.apply(ctx, r, run.Ended{Task: at.Task, Attempt: at.Attempt, Result: res, At: w.now()})
 	if errors.Is(err, run.ErrStale) {
 		return nil
 	}

@@ -37,7 +37,7 @@ type Runs interface {
 	// Errors: ErrCursor.
 	List(ctx context.Context, f Filter, cursor string, limit int) (runs []run.Run, next string, err error)
 	// Live returns at most limit ids of runs that want something still (run.Run.Settled is false), oldest first,
-	// beginning after cursor; next is "" at the end.
+	// beginning after cursor; next is "" at the end. Errors: ErrCursor.
 	Live(ctx context.Context, cursor string, limit int) (ids []string, next string, err error)
 	// Changes sends the id of every run that is saved by anybody from now on, and "" when some may have been missed,
 	// until ctx ends, when it closes the channel. A reader that is slow misses some and is told so by "".

@@ -36,8 +36,8 @@ func (s *Store) Create(_ context.Context, r run.Run) error {
 		return fmt.Errorf("create run %s: %w", id, store.ErrExists)
 	}
 	s.runs[id] = clone(r)
-	i, _ := slices.BinarySearch(s.order, place(r))
-	s.order = slices.Insert(s.order, i, place(r))
+	i, _ := slices.BinarySearch(s.order, store.Place(r))
+	s.order = slices.Insert(s.order, i, store.Place(r))
 	s.tell(id)
 	return nil
 }
@@ -73,6 +73,9 @@ func (s *Store) Save(_ context.Context, r, next run.Run) (run.Run, error) {
 
 // List keeps the contract.
 func (s *Store) List(_ context.Context, f store.Filter, cursor string, limit int) (runs []run.Run, next string, err error) {
+	if err := store.CheckCursor(cursor); err != nil {
+		return nil, "", err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	end := len(s.order)
@@ -81,7 +84,7 @@ func (s *Store) List(_ context.Context, f store.Filter, cursor string, limit int
 	}
 	last := ""
 	for _, at := range slices.Backward(s.order[:end]) {
-		r := s.runs[idAt(at)]
+		r := s.runs[store.RunAt(at)]
 		if !matches(f, r) {
 			continue
 		}
@@ -95,17 +98,20 @@ func (s *Store) List(_ context.Context, f store.Filter, cursor string, limit int
 
 // Live keeps the contract.
 func (s *Store) Live(_ context.Context, cursor string, limit int) (ids []string, next string, err error) {
+	if err := store.CheckCursor(cursor); err != nil {
+		return nil, "", err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := ""
 	for _, at := range s.order {
-		if at <= cursor || s.runs[idAt(at)].Settled() {
+		if at <= cursor || s.runs[store.RunAt(at)].Settled() {
 			continue
 		}
 		if len(ids) >= limit {
 			return ids, last, nil
 		}
-		ids, last = append(ids, idAt(at)), at
+		ids, last = append(ids, store.RunAt(at)), at
 	}
 	return ids, "", nil
 }
@@ -134,16 +140,6 @@ func clone(r run.Run) run.Run {
 	r.Tasks = slices.Clone(r.Tasks)
 	return r
 }
-
-// timeWidth is how many hexadecimal digits of milliseconds begin a place: enough until the year 10889.
-const timeWidth = 12
-
-// place is where a run stands among all: by its creation, then by its id. It is also the cursor.
-func place(r run.Run) string {
-	return fmt.Sprintf("%0*x%s", timeWidth, max(r.Plan.CreatedAt.UnixMilli(), 0), r.Plan.ID)
-}
-
-func idAt(place string) string { return place[timeWidth:] }
 
 func matches(f store.Filter, r run.Run) bool {
 	e := r.Plan.Event

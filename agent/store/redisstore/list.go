@@ -27,21 +27,13 @@ const (
 	shortCommit = 7    // the least that names a commit
 	maxPage     = 1000 // runs that one List or Live returns at most
 	maxLooks    = 5000 // runs that one List looks at, a few milliseconds of Redis's time
-	timeWidth   = 12   // hexadecimal digits of milliseconds that begin a place: enough until the year 10889
 )
-
-// place is where a run stands in every list: by its creation, then by its id. It is also the cursor.
-func place(r run.Run) string {
-	return fmt.Sprintf("%0*x%s", timeWidth, max(r.Plan.CreatedAt.UnixMilli(), 0), r.Plan.ID)
-}
 
 // ids takes the ids out of places.
 func ids(places []string) []string {
 	list := make([]string, 0, len(places))
 	for _, p := range places {
-		if len(p) > timeWidth {
-			list = append(list, p[timeWidth:])
-		}
+		list = append(list, store.RunAt(p))
 	}
 	return list
 }
@@ -87,6 +79,9 @@ func chosen(f store.Filter) []string {
 // even none, and others may follow: it looks at 5,000 runs and reads 1,000 at most. A filter of one field finds what
 // it looks at; one of several looks at the runs of that field which has the fewest.
 func (s *Store) List(ctx context.Context, f store.Filter, cursor string, limit int) ([]run.Run, string, error) {
+	if err := store.CheckCursor(cursor); err != nil {
+		return nil, "", err
+	}
 	limit = min(limit, maxPage)
 	if limit < 1 || f.Commit != "" && len(f.Commit) < shortCommit {
 		return nil, "", nil
@@ -134,6 +129,9 @@ func listed(answer []any) (next string, places []string, err error) {
 
 // Live keeps the contract. One round trip.
 func (s *Store) Live(ctx context.Context, cursor string, limit int) ([]string, string, error) {
+	if err := store.CheckCursor(cursor); err != nil {
+		return nil, "", err
+	}
 	limit = min(limit, maxPage)
 	if limit < 1 {
 		return nil, "", nil

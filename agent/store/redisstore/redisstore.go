@@ -106,7 +106,7 @@ func (s *Store) Create(ctx context.Context, r run.Run) error {
 		return fmt.Errorf("create run %s: %w", id, err)
 	}
 	keys := append([]string{keyRun + id, keyRun + id + planSuffix}, lists(r)...)
-	args := append([]any{place(r), id, changes, plan, r.Version}, changed...)
+	args := append([]any{store.Place(r), id, changes, plan, r.Version}, changed...)
 	created, err := createScript.Run(ctx, s.rdb, keys, args...).Bool()
 	if err == nil && !created {
 		err = store.ErrExists
@@ -128,7 +128,7 @@ func (s *Store) Save(ctx context.Context, r, next run.Run) (run.Run, error) {
 	}
 	leave, join := moves(r, next)
 	keys := slices.Concat([]string{keyRun + id}, leave, join)
-	args := append([]any{place(r), id, changes, r.Version, len(leave)}, changed...)
+	args := append([]any{store.Place(r), id, changes, r.Version, len(leave)}, changed...)
 	answer, err := saveScript.Run(ctx, s.rdb, keys, args...).Int64Slice()
 	if err != nil {
 		return run.Run{}, fmt.Errorf("save run %s: %w", id, err)

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -187,4 +188,16 @@ func settle(p pair, id string) {
 	p.t.Helper()
 	p.tell(p.load(id), run.Cancel{By: "alice", Reason: "not needed", At: start},
 		run.Told{To: run.StatusListener, State: "canceled", At: start})
+}
+
+func cursorRefused(t *testing.T, p pair) {
+	p.create(plain(1, 1))
+	for _, cursor := range []string{"nonsense", "[", "+", "0123456789ab", "0123456789ab\x00"} {
+		if _, _, err := p.here.List(t.Context(), store.Filter{}, cursor, 10); !errors.Is(err, store.ErrCursor) {
+			t.Errorf("list from %q: got %v, want %v", cursor, err, store.ErrCursor)
+		}
+		if _, _, err := p.here.Live(t.Context(), cursor, 10); !errors.Is(err, store.ErrCursor) {
+			t.Errorf("live from %q: got %v, want %v", cursor, err, store.ErrCursor)
+		}
+	}
 }

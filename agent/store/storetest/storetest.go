@@ -44,6 +44,7 @@ func Run(t *testing.T, open func(t *testing.T) (here, there Store)) {
 		{"pages go on where the last one ended", pagesGoOn},
 		{"pages are stable while new runs arrive", pagesAreStable},
 		{"a page of nothing is empty", listsNothing},
+		{"what is no cursor is refused", cursorRefused},
 		{"live runs are those that are not settled", liveAreUnsettled},
 		{"live runs come oldest first, in pages", livePages},
 		{"changes by anybody are told", changesAreTold},
