@@ -97,8 +97,10 @@ func (c *Config) Validate() error {
 		key   string
 		value int64
 	}{
-		{"retention.deliveries", int64(c.Retention.Deliveries)}, {"retention.deliveries_bytes", int64(c.Retention.DeliveriesBytes)},
-		{"retention.runs", int64(c.Retention.Runs)}, {"shutdown_grace", int64(c.ShutdownGrace)},
+		{"retention.deliveries", int64(c.Retention.Deliveries)},
+		{"retention.deliveries_bytes", int64(c.Retention.DeliveriesBytes)},
+		{"retention.runs", int64(c.Retention.Runs)},
+		{"shutdown_grace", int64(c.ShutdownGrace)},
 	} {
 		if d.value <= 0 {
 			errs = append(errs, fmt.Errorf("%s: must be more than 0", d.key))

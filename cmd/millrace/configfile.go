@@ -56,16 +56,16 @@ func readFile(v *viper.Viper, file string) error {
 
 // badConfig lists what is wrong with the configuration, a line each.
 func badConfig(file string, err error) error {
-	text := fmt.Sprintf("the configuration (%s, MILLRACE_*, flags) has problems:", file)
-	for _, line := range flatten(err) {
-		text += "\n  " + strings.ReplaceAll(line.Error(), "\n", "\n    ")
+	lines := []string{fmt.Sprintf("the configuration (%s, MILLRACE_*, flags) has problems:", file)}
+	for _, problem := range flatten(err) {
+		lines = append(lines, strings.ReplaceAll(problem.Error(), "\n", "\n    "))
 	}
-	return errors.New(text)
+	return errors.New(strings.Join(lines, "\n  "))
 }
 
-// flatten lists the errors that were joined to err, also those of joined ones.
+// flatten lists the errors that were joined to err, also those of joined ones, but not those that somebody wrapped.
 func flatten(err error) []error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // Only what was joined outermost, not what somebody wrapped.
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return []error{err}
 	}

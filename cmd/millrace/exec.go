@@ -83,8 +83,7 @@ func choose(t tree, name string, c run.Compilation) ([]*run.Snapshot, error) {
 		decide = agent.DecideAnyway
 	}
 	var plans []*run.Snapshot
-	var names []string
-	reasons := ""
+	var names, reasons []string
 	for _, d := range decide(t.files, c) {
 		names = append(names, d.Pipeline)
 		switch {
@@ -92,7 +91,7 @@ func choose(t tree, name string, c run.Compilation) ([]*run.Snapshot, error) {
 		case d.Matched, d.Run != nil && len(d.Run.Problems) > 0:
 			plans = append(plans, d.Run)
 		default:
-			reasons += fmt.Sprintf("\n  %s: %s", d.Pipeline, d.Reason)
+			reasons = append(reasons, fmt.Sprintf("\n  %s: %s", d.Pipeline, d.Reason))
 		}
 	}
 	for _, p := range t.bad {
@@ -106,7 +105,7 @@ func choose(t tree, name string, c run.Compilation) ([]*run.Snapshot, error) {
 	case len(plans) == 0 && name != "":
 		return nil, usage(fmt.Errorf("--pipeline: there is no pipeline %q here, there is %s", name, strings.Join(names, ", ")))
 	case len(plans) == 0:
-		return nil, exitError{exitNothing, fmt.Errorf("this event starts no pipeline (--pipeline NAME runs one all the same):%s", reasons)}
+		return nil, exitError{exitNothing, fmt.Errorf("this event starts no pipeline (--pipeline NAME runs one all the same):%s", strings.Join(reasons, ""))}
 	}
 	return plans, misgiven(plans)
 }

@@ -34,7 +34,7 @@ func usage(err error) error { return exitError{exitUsage, err} }
 
 // misused is a mistake on the command line of c.
 func misused(c *cobra.Command, err error) error {
-	return usage(fmt.Errorf("%w\nSee `%s --help`.", err, c.CommandPath()))
+	return usage(fmt.Errorf("%w (see `%s --help`)", err, c.CommandPath()))
 }
 
 // arguments checks how many arguments a command is given.

@@ -41,8 +41,7 @@ func Main(args []string, s streams) int {
 	if msg := err.Error(); msg != "" {
 		fmt.Fprintln(s.err, "millrace:", msg)
 	}
-	var exit exitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[exitError](err); ok {
 		return exit.code
 	}
 	return exitFailed

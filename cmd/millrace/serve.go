@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -165,7 +166,9 @@ func serveHTTP(intake context.Context, l net.Listener, h http.Handler, log *slog
 	if err := srv.Shutdown(end); err != nil {
 		_ = srv.Close() // followers of logs come back by themselves
 	}
-	<-served
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve: %w", err)
+	}
 	return nil
 }
 
