@@ -35,6 +35,7 @@ func startEmbedded(binary, dir string) (*embeddedRedis, error) {
 		return nil, err
 	}
 	defer out.Close()
+	//nolint:gosec // G702: the operator's PATH and data folder, as argv and never as a shell line.
 	r.cmd = exec.CommandContext(context.Background(), binary, "--port", "0", "--unixsocket", r.socket, "--unixsocketperm", "700",
 		"--dir", dir, "--appendonly", "yes", "--appendfsync", "always", "--save", "", "--maxmemory-policy", "noeviction", "--daemonize", "no")
 	r.cmd.Stdout, r.cmd.Stderr = out, out
