@@ -20,7 +20,7 @@ func registered(t *testing.T) (*prometheus.Registry, *metrics.Door, *metrics.Que
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
 	door := metrics.NewDoor(reg, "NAME")
-	queue := metrics.NewQueue(reg, "plan", "work", "report")
+	queue := metrics.NewQueue(reg, "plan", "work", "report", "reap")
 	agent := metrics.NewAgent(reg)
 	return reg, door, queue, agent
 }

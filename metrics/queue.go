@@ -12,7 +12,7 @@ type Queue struct {
 	waited                  *prometheus.HistogramVec
 }
 
-// NewQueue registers the queues' numbers. kinds are plan, work and report.
+// NewQueue registers the queues' numbers. kinds are plan, work, report and reap.
 func NewQueue(reg prometheus.Registerer, kinds ...string) *Queue {
 	q := &Queue{
 		leased:    counter(reg, "millrace_queue_leased_total", "Items leased, by queue.", "queue", kinds...),
