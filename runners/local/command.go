@@ -51,7 +51,7 @@ func (k *keeper) command(ctx context.Context) runners.Result {
 	_ = output.SetReadDeadline(time.Now().Add(5 * time.Second)) // Only what could not be killed still writes.
 	<-copied
 	out.end()
-	return k.verdict(cmd.ProcessState, why, startedAt)
+	return k.verdict(g.state(), why, startedAt)
 }
 
 // await returns when the command has ended, and why it was made to, or nil.
@@ -94,6 +94,9 @@ func (k *keeper) verdict(state *os.ProcessState, why error, startedAt time.Time)
 		res.Class, res.ExitCode, res.Reason = runners.Infrastructure, -1, "the container could not be started, the log says why"
 	case code != 0:
 		res.Class = runners.Failure
+	}
+	if state == nil {
+		res.Reason += ", and " + reason
 	}
 	var err error
 	if res.Outputs, err = k.outputs(); err != nil && res.Class == runners.Succeeded {

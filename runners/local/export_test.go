@@ -1,12 +1,21 @@
 package local
 
 import (
+	"context"
+	"errors"
 	"io"
+	"os/exec"
+	"syscall"
 	"time"
+
+	"github.com/millrace-ci/millrace/runners"
 )
 
 // MaxLine is the longest line of a log.
 const MaxLine = maxLine
+
+// MaxLog is the longest log, but for the line that says so.
+const MaxLog = maxLog
 
 // Lines writes pieces as a container's output into a log of at most size bytes, as the keeper does.
 func Lines(to io.Writer, size int, now func() time.Time, pieces ...[]byte) error {
@@ -18,5 +27,20 @@ func Lines(to io.Writer, size int, now func() time.Time, pieces ...[]byte) error
 		}
 	}
 	w.end()
-	return j.err
+	return j.close()
+}
+
+// EndImmortal is the result of a command that times out and whose end never comes.
+func EndImmortal(ctx context.Context) runners.Result {
+	k := keeper{log: &journal{to: io.Discard, now: time.Now, max: maxLog}}
+	k.order.Job.Timeout = time.Millisecond
+	g := &group{command: exec.Command("/bin/sleep", "600"), ended: make(chan struct{})}
+	g.guard = exec.Command("/bin/sleep", "600")
+	g.guard.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := errors.Join(g.command.Start(), g.guard.Start()); err != nil {
+		return runners.Result{Reason: err.Error()}
+	}
+	why := k.await(ctx, g)
+	_, _ = g.command.Wait(), g.guard.Wait() // They are mortal after all.
+	return k.verdict(g.state(), why, time.Now())
 }

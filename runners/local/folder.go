@@ -78,6 +78,31 @@ func (f folder) read(name string, v any) error {
 	return nil
 }
 
+// conclude writes down how the job ended, whole or not at all.
+func (f folder) conclude(res runners.Result) error {
+	data, err := json.Marshal(exit{Version: 1, Result: res})
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", exitFile, err)
+	}
+	next := f.path(exitFile + ".new")
+	if err := write(next, data); err != nil {
+		return fmt.Errorf("write down how the job ended: %w", err)
+	}
+	return errors.Join(os.Rename(next, f.path(exitFile)), flush(string(f)))
+}
+
+// result reads how the job ended. Errors: fs.ErrNotExist.
+func (f folder) result() (runners.Result, error) {
+	var e exit
+	if err := f.read(exitFile, &e); err != nil {
+		return runners.Result{}, err
+	}
+	if e.Version != 1 {
+		return runners.Result{}, fmt.Errorf("%s has version %d, which is not known", f.path(exitFile), e.Version)
+	}
+	return e.Result, nil
+}
+
 // made returns the uid of a job that has been started, or "".
 func (f folder) made() (string, error) {
 	var o order
@@ -178,7 +203,7 @@ func (f folder) hold(lock *os.File) error {
 func (f folder) kept() bool {
 	lock, err := os.Open(f.path(lockFile))
 	if err != nil {
-		return false
+		return exhausted(err) // Our own want of files says nothing about the keeper.
 	}
 	defer lock.Close()
 	if unix.Flock(int(lock.Fd()), unix.LOCK_SH|unix.LOCK_NB) != nil {

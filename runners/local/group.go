@@ -50,7 +50,7 @@ func startGroup(cmd *exec.Cmd) (*group, error) {
 	}
 	go func() {
 		defer close(g.ended)
-		_ = cmd.Wait() // How it ended is in cmd.ProcessState.
+		_ = cmd.Wait() // How it ended state tells.
 	}()
 	return g, nil
 }
@@ -58,14 +58,44 @@ func startGroup(cmd *exec.Cmd) (*group, error) {
 // signal sends sig to all members.
 func (g *group) signal(sig syscall.Signal) { _ = syscall.Kill(-g.guard.Process.Pid, sig) }
 
-// end asks the group to end, and ends it when grace has passed and the command still runs.
+// killWithin is how long a killed command may take to be gone. Longer takes only what we may not kill: another user's, by
+// sudo.
+const killWithin = 5 * time.Second
+
+// end asks the group and the command to end, and ends them when grace has passed and the command still runs. It returns
+// when the command has ended or cannot be ended.
 func (g *group) end(grace time.Duration) {
 	g.signal(syscall.SIGTERM)
+	if !g.inside() {
+		_ = g.command.Process.Signal(syscall.SIGTERM)
+	}
 	select {
 	case <-g.ended:
+		return
 	case <-time.After(grace):
-		g.signal(syscall.SIGKILL)
-		<-g.ended
+	}
+	g.signal(syscall.SIGKILL)
+	_ = g.command.Process.Kill()
+	select {
+	case <-g.ended:
+	case <-time.After(killWithin):
+	}
+}
+
+// inside tells whether the command is where it was started. One that has left (setsid) hears no signal to the group; one
+// that has not must hear it once, since many take a second SIGTERM for impatience.
+func (g *group) inside() bool {
+	pgid, err := unix.Getpgid(g.command.Process.Pid)
+	return err == nil && pgid == g.guard.Process.Pid
+}
+
+// state is how the command ended, nil when it has not.
+func (g *group) state() *os.ProcessState {
+	select {
+	case <-g.ended:
+		return g.command.ProcessState
+	default:
+		return nil
 	}
 }
 
@@ -77,8 +107,11 @@ func (g *group) close() {
 	endOrphans()
 }
 
-// outcome tells an ended command's exit code as a shell would, and the reason, "" for 0.
+// outcome tells a command's exit code as a shell would, and the reason, "" for 0; -1 for one that has not ended.
 func outcome(state *os.ProcessState) (code int, reason string) {
+	if state == nil {
+		return -1, "its process could not be killed and may still run"
+	}
 	status, ok := state.Sys().(syscall.WaitStatus)
 	switch {
 	case ok && status.Signaled():

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"time"
 
 	"github.com/millrace-ci/millrace/runners"
@@ -65,7 +66,7 @@ type keeper struct {
 	log    *journal
 }
 
-// do runs the job until it has ended or is stopped, writes down how it ended, and frees the disk.
+// do runs the job until it has ended or is stopped, frees the disk, and writes down how it ended.
 func (k *keeper) do() error {
 	file, err := os.OpenFile(k.folder.path(logFile), os.O_WRONLY|os.O_CREATE, 0o600)
 	if err != nil {
@@ -78,17 +79,35 @@ func (k *keeper) do() error {
 		defer close(watched)
 		k.folder.watchStop(ctx, cancel)
 	}()
-	e := exit{Version: 1, Result: k.run(ctx)}
-	e.Result.EndedAt = time.Now().UTC()
+	res := k.run(ctx)
+	res.EndedAt = time.Now().UTC()
 	cancel(nil)
 	<-watched
-	data, err := json.Marshal(e)
-	if err != nil {
-		return fmt.Errorf("encode result: %w", err)
+	// First of all: a job that has filled the disk leaves no room to write down how it ended.
+	err = k.free()
+	res.Reason = withCut(res.Reason, errors.Join(k.log.close(), file.Close()))
+	return errors.Join(err, k.folder.conclude(res))
+}
+
+// free removes all that the task may have filled.
+func (k *keeper) free() error {
+	var problems []error
+	for _, dir := range []string{workDir, homeDir, passDir} {
+		problems = append(problems, removeTree(k.folder.path(dir)))
 	}
-	next := k.folder.path(exitFile + ".new")
-	err = errors.Join(k.log.err, file.Close(), write(next, data), os.Rename(next, k.folder.path(exitFile)), flush(string(k.folder)))
-	return errors.Join(err, removeTree(k.folder.path(workDir)), removeTree(k.folder.path(homeDir)))
+	return errors.Join(problems...)
+}
+
+// withCut adds to a result's reason that the log could not be written, if it could not.
+func withCut(reason string, err error) string {
+	if err == nil {
+		return reason
+	}
+	cut := "its log is cut: " + strings.ReplaceAll(err.Error(), "\n", "; ")
+	if reason == "" {
+		return cut
+	}
+	return reason + "; " + cut
 }
 
 // watchStop ends the context when somebody wants the job stopped.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 	"sync"
 	"time"
 	"unicode/utf8"
@@ -12,7 +13,10 @@ import (
 const (
 	maxLine = 64 << 10 // bytes of a line of the log, all in all
 	maxText = maxLine - 128
-	maxLog  = 64 << 20 // bytes of a log, but for the line that says so
+
+	// maxLog bounds a log in bytes, but for the line that says so. It is a little less than what a log may have where the
+	// agent keeps it (16 MiB), so that this line is the one that is shown, and no second one about another bound.
+	maxLog = 16<<20 - 1<<10
 )
 
 // stamp is RFC 3339 with all nine digits, so that lines stand below each other.
@@ -28,6 +32,7 @@ type journal struct {
 	size int
 	full bool
 	err  error
+	rest []byte // what was not written any more when err came
 }
 
 // writer returns a writer for what container says.
@@ -51,7 +56,24 @@ func (j *journal) write(container string, text []byte) {
 		j.full = true
 		text = fmt.Appendf(nil, "%s %s [the log is larger than %d bytes: the rest is not kept]\n", j.now().UTC().Format(stamp), container, j.max)
 	}
-	_, j.err = j.to.Write(text)
+	n, err := j.to.Write(text)
+	if err != nil {
+		j.err, j.rest = err, text[n:]
+	}
+}
+
+// close returns the first error. A log that was cut by it gets the end of its last line and a line that says so, if there
+// is room again.
+func (j *journal) close() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.err == nil {
+		return nil
+	}
+	line, _, _ := bytes.Cut(j.rest, []byte("\n"))
+	last := fmt.Appendf(slices.Clip(line), "\n%s %s [the log could not be written: %v: what followed is missing]\n", j.now().UTC().Format(stamp), taskName, j.err)
+	_, _ = j.to.Write(last) // It has an error already.
+	return j.err
 }
 
 // lines turns a stream of bytes into lines `<time> <container> <text>`: valid UTF-8, at most maxLine bytes each. A longer

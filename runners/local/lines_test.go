@@ -3,11 +3,13 @@ package local_test
 import (
 	"bytes"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/millrace-ci/millrace/agent/logs"
 	"github.com/millrace-ci/millrace/runners/local"
 	"github.com/millrace-ci/millrace/runners/runnertest"
 )
@@ -83,6 +85,20 @@ func TestLogIsBounded(t *testing.T) {
 	}
 }
 
+// TestLogFitsWhereItIsKept has the longest log there is: the room that keeps logs must not cut it again.
+func TestLogFitsWhereItIsKept(t *testing.T) {
+	t.Parallel()
+	var log runnertest.Log
+	line := []byte("short, so that little room is left\n")
+	if err := local.Lines(&log, local.MaxLog, clock, slices.Repeat([][]byte{line}, logs.MaxSize/(len(mark)+len(line))+1)...); err != nil {
+		t.Fatal(err)
+	}
+	got := log.Bytes()
+	if size := len(got); size > logs.MaxSize || size < logs.MaxSize-2<<10 || !bytes.HasSuffix(got, []byte("is not kept]\n")) {
+		t.Errorf("log: got %d bytes that end with %q, want nearly %d and a line that says so", size, got[size-100:], logs.MaxSize)
+	}
+}
+
 type fullDisk struct{}
 
 var errFull = errors.New("no space left")
@@ -93,6 +109,38 @@ func TestLogCannotBeWritten(t *testing.T) {
 	t.Parallel()
 	if err := local.Lines(fullDisk{}, 1000, clock, []byte("a\n"), []byte("b\n")); !errors.Is(err, errFull) {
 		t.Errorf("got error %v, want %v", err, errFull)
+	}
+}
+
+// filling is a disk that has room for some bytes, and then again when somebody has made room after one failure.
+type filling struct {
+	log  runnertest.Log
+	room int
+	full bool
+}
+
+func (f *filling) Write(p []byte) (int, error) {
+	if f.full || len(p) <= f.room {
+		f.room -= len(p)
+		return f.log.Write(p)
+	}
+	f.full = true
+	n, _ := f.log.Write(p[:f.room])
+	return n, errFull
+}
+
+func TestCutLogIsSound(t *testing.T) {
+	t.Parallel()
+	for room := range 2*len(mark+"a\n") + 1 {
+		disk := filling{room: room}
+		if err := local.Lines(&disk, 1000, clock, []byte("a\nb\nc\n"), []byte("d\n")); !errors.Is(err, errFull) {
+			t.Errorf("room for %d bytes: got error %v, want %v", room, err, errFull)
+		}
+		got := disk.log.Text(t, "task")
+		said, note, _ := strings.Cut(got, "[")
+		if !strings.HasPrefix("a\nb\nc\n", said) || said == "" || note != "the log could not be written: no space left: what followed is missing]\n" {
+			t.Errorf("room for %d bytes: got %q, want whole lines of a, b, c and one that says so", room, got)
+		}
 	}
 }
 

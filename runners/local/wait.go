@@ -44,20 +44,21 @@ func (r *Runner) follow(ctx context.Context, f folder, log io.Writer) (runners.R
 	for {
 		r.reap()
 		alive := f.kept() // First: a keeper that is seen dead has written all that it ever will.
-		var e exit
-		err := f.read(exitFile, &e)
-		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		res, err := f.result()
+		if exhausted(err) {
 			return runners.Result{}, err
 		}
-		ended := err == nil
 		if err := tail.copy(ctx, log); err != nil {
 			return runners.Result{}, err
 		}
-		if ended {
-			return e.Result, nil
-		}
-		if !alive {
-			return lost("its keeper was killed"), nil
+		switch {
+		case err == nil:
+			return res, nil
+		case alive:
+		case errors.Is(err, fs.ErrNotExist):
+			return lost("its keeper was killed, or could not write down how it ended: see " + f.path(keeperFile)), nil
+		default:
+			return lost("how it ended cannot be read: " + err.Error()), nil
 		}
 		if err := bell.wait(ctx); err != nil {
 			return runners.Result{}, err
