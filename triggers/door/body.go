@@ -2,69 +2,59 @@ package door
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
-	"time"
+	"os"
 )
 
-// smallBody is the length in bytes up to which bodies are read without asking whether there is room.
-const smallBody = 64 << 10
-
-// roomWithin is how long a large body waits for others to be done.
-const roomWithin = 2 * time.Second
-
-// read returns the whole body; release is to be called when it is not needed any more. The buffer grows with what has
+// read returns the whole body, and how much of d.held is to be released when it is not needed any more. The buffer grows with what has
 // come, not with what was announced, so that nobody takes our memory by a header.
-func (d *Door) read(w http.ResponseWriter, r *http.Request) (body []byte, release func(), refused *answer) {
-	release = func() {}
+func (d *Door) read(w http.ResponseWriter, r *http.Request) (body []byte, held int64, refused *answer) {
 	limit := d.cfg.MaxBody
 	if r.ContentLength > limit {
-		return nil, release, d.tooLong()
+		return nil, 0, d.tooLong()
 	}
 	if r.ContentLength >= 0 {
 		limit = r.ContentLength
 	}
 	from := http.MaxBytesReader(w, r.Body, d.cfg.MaxBody)
 	body = make([]byte, 0, min(limit+1, smallBody)) // 1 more, so that the end is seen before the buffer is full
+	l := large{room: d.held, conn: w, next: smallBody}
 	for {
 		n, err := from.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		if err == io.EOF {
-			return body, release, nil
+			l.arrived()
+			return body, l.held, nil
 		}
 		if err != nil {
-			return nil, release, d.unread(err)
+			return nil, l.held, d.unread(err)
 		}
+		l.progress(len(body))
 		if len(body) < cap(body) {
 			continue
 		}
-		if cap(body) == smallBody {
-			if !d.room(r.Context(), limit) {
-				busy := fail("too many large deliveries at once: deliver it again in a while")
-				return nil, release, &busy
-			}
-			release = func() { d.held.Release(limit) }
+		size := min(2*int64(cap(body)), limit+1)
+		if !l.grow(r.Context(), size-int64(cap(body))) {
+			busy := fail("too many large deliveries at once: deliver it again in a while")
+			return nil, l.held, &busy
 		}
-		body = append(make([]byte, 0, min(2*int64(cap(body)), limit+1)), body...)
+		body = append(make([]byte, 0, size), body...)
 	}
-}
-
-// room waits a little until size bytes more may be held.
-func (d *Door) room(ctx context.Context, size int64) bool {
-	ctx, cancel := context.WithTimeout(ctx, roomWithin)
-	defer cancel()
-	return d.held.Acquire(ctx, size) == nil
 }
 
 // unread is the answer to a body whose reading ended with err.
 func (d *Door) unread(err error) *answer {
 	if long := (*http.MaxBytesError)(nil); errors.As(err, &long) {
 		return d.tooLong()
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		a := refuse(http.StatusRequestTimeout, "the body came too slowly: deliver it again")
+		return &a
 	}
 	a := refuse(http.StatusBadRequest, "the body ended early")
 	return &a

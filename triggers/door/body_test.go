@@ -124,7 +124,7 @@ func TestLargeBodiesWaitForRoom(t *testing.T) {
 		cfg := config(in)
 		cfg.MaxBody, cfg.MaxHeld = 1<<20, 1<<20
 		h := mux(open(t, cfg))
-		body := []byte("{" + strings.Repeat(" ", 200<<10) + "}")
+		body := []byte("{" + strings.Repeat(" ", 700<<10) + "}")
 		slow, pipe := push(body), (*io.PipeWriter)(nil)
 		slow.ContentLength = -1
 		slow.Body, pipe = io.Pipe()
@@ -133,7 +133,7 @@ func TestLargeBodiesWaitForRoom(t *testing.T) {
 			a, _ := knock(t, h, slow)
 			answered <- a
 		}()
-		if _, err := pipe.Write(body[:100<<10]); err != nil {
+		if _, err := pipe.Write(body[:600<<10]); err != nil {
 			t.Fatal(err)
 		}
 		got, header := knock(t, h, push(body)) // waits while the slow one holds all the room
@@ -144,7 +144,7 @@ func TestLargeBodiesWaitForRoom(t *testing.T) {
 			t.Errorf("a small one: got %+v, want 202", got)
 		}
 		go func() {
-			_, _ = pipe.Write(body[100<<10:])
+			_, _ = pipe.Write(body[600<<10:])
 			_ = pipe.Close()
 		}()
 		if a := <-answered; a.Code != 202 {

@@ -136,8 +136,10 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, from hook) answer 
 	if r.Method != http.MethodPost {
 		return refuse(http.StatusMethodNotAllowed, "a forge delivers by POST: enter this address as a webhook there")
 	}
-	raw, release, refused := d.read(w, r)
-	defer release()
+	raw, held, refused := d.read(w, r)
+	if held > 0 {
+		defer d.held.Release(held)
+	}
 	if refused != nil {
 		return *refused
 	}
