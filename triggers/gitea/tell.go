@@ -1,9 +1,7 @@
 package gitea
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -12,58 +10,22 @@ import (
 	"github.com/millrace-ci/millrace/triggers"
 )
 
-// maxDescription is how much of a status' description Gitea's pages have room for, in characters: as much as GitHub's.
-const maxDescription = 140
-
-// words are our states in Gitea's.
-var words = map[report.State]string{
-	report.Pending:     "pending",
-	report.Running:     "pending",
-	report.Succeeded:   "success",
-	report.Failed:      "failure",
-	report.Broken:      "error",
-	report.Canceled:    "error",
-	report.NotAffected: "success",
-}
-
-// status is the body of POST /api/v1/repos/{owner}/{repo}/statuses/{sha}.
-type status struct {
-	State       string `json:"state"`
-	TargetURL   string `json:"target_url,omitempty"`
-	Description string `json:"description"`
-	Context     string `json:"context"`
-}
-
 // Notify implements report.Notifier: it sets the status n.Context of commit n.Commit. Gitea keeps all and
 // shows the newest of each context, so telling twice shows the same.
 func (f *Forge) Notify(ctx context.Context, n report.Notice) error {
-	word, ok := words[n.State]
-	if !ok {
-		return report.Permanent(fmt.Errorf("set commit status: no word for state %q", n.State))
-	}
 	if err := errors.Join(checkName(n.Repo), triggers.CheckCommit(n.Commit)); err != nil {
 		return report.Permanent(fmt.Errorf("set commit status: %w", err))
 	}
 	if f.token == "" {
 		return report.Permanent(fmt.Errorf("set commit status: forge %s has no token: set its token or token_file", f.name))
 	}
-	body, err := json.Marshal(status{word, n.URL, report.Cut(n.Text, maxDescription), n.Context})
-	if err != nil {
-		return report.Permanent(fmt.Errorf("set commit status: %w", err))
-	}
 	// Name and commit were checked to hold nothing that a path would have to escape.
 	address := f.web.JoinPath("api/v1/repos", n.Repo, "statuses", n.Commit).String()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
-	if err != nil {
-		return report.Permanent(fmt.Errorf("set commit status: %w", err))
-	}
-	req.Header = http.Header{
+	header := http.Header{
 		"Authorization": {"token " + string(f.token)},
 		"Accept":        {"application/json"},
-		"Content-Type":  {"application/json"},
-		"User-Agent":    {"millrace"},
 	}
-	if err := report.Send(f.client, req); err != nil {
+	if err := report.SetStatus(ctx, f.client, address, header, n); err != nil {
 		return fmt.Errorf("set status %q of %s at %.12s: %w%s", n.Context, n.Repo, n.Commit, err, advice(err))
 	}
 	return nil
@@ -71,8 +33,8 @@ func (f *Forge) Notify(ctx context.Context, n report.Notice) error {
 
 // advice is what to do about a refusal.
 func advice(err error) string {
-	var r *report.Refusal
-	if !errors.As(err, &r) || !report.IsPermanent(err) {
+	r := report.Refused(err)
+	if r == nil {
 		return ""
 	}
 	switch r.Status {

@@ -1,0 +1,61 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+)
+
+// maxDescription is where GitHub cuts a status' description, in characters; Gitea's pages have room for as much.
+const maxDescription = 140
+
+// statusWords are our states in GitHub's and Gitea's.
+var statusWords = map[State]string{
+	Pending:     "pending",
+	Running:     "pending",
+	Succeeded:   "success",
+	Failed:      "failure",
+	Broken:      "error",
+	Canceled:    "error",
+	NotAffected: "success",
+}
+
+// SetStatus posts n as a commit status to address, in the words that GitHub's REST API has and Gitea's took over
+// (POST .../repos/{owner}/{repo}/statuses/{sha}). header says who asks. Errors are those of Send, and Permanent for a
+// state that has no word.
+func SetStatus(ctx context.Context, client *http.Client, address string, header http.Header, n Notice) error {
+	word, ok := statusWords[n.State]
+	if !ok {
+		return Permanent(fmt.Errorf("no word for state %q", n.State))
+	}
+	body, err := json.Marshal(struct {
+		State       string `json:"state"`
+		TargetURL   string `json:"target_url,omitempty"`
+		Description string `json:"description"`
+		Context     string `json:"context"`
+	}{word, n.URL, Cut(n.Text, maxDescription), n.Context})
+	if err != nil {
+		return Permanent(err)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return Permanent(err)
+	}
+	req.Header = header.Clone()
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("User-Agent", "millrace")
+	return Send(client, req)
+}
+
+// Refused is the refusal in an error that trying again will not mend, nil for any other error: a forge adds what to do
+// about it.
+func Refused(err error) *Refusal {
+	var r *Refusal
+	if !IsPermanent(err) || !errors.As(err, &r) {
+		return nil
+	}
+	return r
+}
