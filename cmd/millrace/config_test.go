@@ -49,13 +49,13 @@ func TestConfigPrecedence(t *testing.T) {
 	}
 	t.Setenv("MILLRACE_SERVER_LISTEN", "127.0.0.1:3")
 	t.Setenv("MILLRACE_RETENTION_DELIVERIES_BYTES", "64KiB")
-	t.Setenv("MILLRACE_ROLES", "hook, plan")
+	t.Setenv("MILLRACE_ROLES", "plan, work")
 	t.Setenv("MILLRACE_SHUTDOWN_GRACE", "") // empty is not set
 	c := load(t, nil)
 	if c.Server.Listen != "127.0.0.1:3" || c.Retention.DeliveriesBytes != 64<<10 {
 		t.Errorf("environment over file: got %+v", c)
 	}
-	if diff := cmp.Diff([]string{"hook", "plan"}, c.Roles); diff != "" {
+	if diff := cmp.Diff([]string{"plan", "work"}, c.Roles); diff != "" {
 		t.Error(diff)
 	}
 	if c.Retention.Runs != 2*time.Hour || c.Retention.Deliveries != 168*time.Hour || c.ShutdownGrace != 30*time.Second {
@@ -159,7 +159,7 @@ func TestBadConfig(t *testing.T) {
 			[]string{
 				"data: is empty: name a folder",
 				"server.listen: \"nowhere\" is no address: write HOST:PORT, like 127.0.0.1:8080 or :8080",
-				"redis.url: write redis://HOST:6379, rediss:// or unix:///PATH: invalid character \" \" in host name",
+				"redis.url: cannot be read: write redis://:PASSWORD@HOST:6379/DB, rediss:// or unix:///PATH, and what is special in a password as %40 for @, %2F for /, %3A for :, %25 for %",
 				"roles: \"planner\" is none of hook, plan, work, report, web",
 				"retention.deliveries: must be more than 0",
 				"retention.deliveries_bytes: must be more than 0",

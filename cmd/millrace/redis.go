@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
+	"maps"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -23,11 +24,9 @@ func (c RedisConfig) options() (*redis.Options, error) {
 		return nil, nil //nolint:nilnil // No URL, no options, no mistake.
 	}
 	opt, err := redis.ParseURL(string(c.URL))
-	if bad := (*url.Error)(nil); errors.As(err, &bad) {
-		err = bad.Err
-	}
-	if err != nil {
-		return nil, fmt.Errorf("redis.url: write redis://HOST:6379, rediss:// or unix:///PATH: %w", err)
+	if err != nil { // every text of it may quote the password: a "/" or "%" in it moves the URL's parts
+		return nil, errors.New("redis.url: cannot be read: write redis://:PASSWORD@HOST:6379/DB, rediss:// or unix:///PATH, " +
+			"and what is special in a password as %40 for @, %2F for /, %3A for :, %25 for %")
 	}
 	opt.DialTimeout = redisPatience
 	return opt, nil
@@ -42,13 +41,14 @@ type connection struct {
 // connectRedis connects to the Redis that is configured or, without one, to a redis-server of our own in the data
 // folder. The caller closes the connection.
 func connectRedis(ctx context.Context, c *Config, log *slog.Logger) (connection, error) {
-	redis.SetLogger(clientLog{log})
+	redis.SetLogger(clientLog{log}) // it is a global of go-redis; without it plain text comes into our JSON
 	opt, err := c.Redis.options()
 	if err != nil {
 		return connection{}, usage(err)
 	}
 	if opt != nil {
-		rdb, err := checkedRedis(ctx, opt, nil)
+		opt.PoolSize = max(opt.PoolSize, c.connections())
+		rdb, err := checkedRedis(ctx, opt, nil, log)
 		if err != nil {
 			return connection{}, fmt.Errorf("redis at %s (redis.url): %w", opt.Addr, err)
 		}
@@ -63,13 +63,25 @@ func connectRedis(ctx context.Context, c *Config, log *slog.Logger) (connection,
 	if err != nil {
 		return connection{}, fmt.Errorf("embedded redis: %w", err)
 	}
-	rdb, err := checkedRedis(ctx, &redis.Options{Network: "unix", Addr: server.socket}, server.ended)
+	opt = &redis.Options{Network: "unix", Addr: server.socket, PoolSize: c.connections()}
+	rdb, err := checkedRedis(ctx, opt, server.ended, log)
 	if err != nil {
 		server.stop()
 		return connection{}, fmt.Errorf("embedded redis: %w: its log is %s", err, server.log)
 	}
 	log.InfoContext(ctx, "embedded redis started", "log", server.log)
 	return connection{rdb, server}, nil
+}
+
+// connections is the size of the pool: what go-redis takes by default for calls that come and go, and one for each
+// blocking read, which holds its own while it waits. Without those, an agent with few cores and many runners would wait
+// with all it has, and could not ask for anything.
+func (c *Config) connections() int {
+	const (
+		lines     = 3 // plan, report, reap; each runner has one more
+		followers = 4 // reads of logs that wait at a time, see redislogs
+	)
+	return 10*runtime.GOMAXPROCS(0) + lines + len(c.Runners) + followers
 }
 
 // close ends the connection, and the server if it is ours.
@@ -95,20 +107,55 @@ func (c connection) watch(ctx context.Context) error {
 	}
 }
 
-// checkedRedis connects, and refuses a Redis that would forget what it accepted. ended is closed when the server has
-// ended, nil if nobody can tell.
-func checkedRedis(ctx context.Context, opt *redis.Options, ended <-chan struct{}) (*redis.Client, error) {
+// checkedRedis connects, and refuses a Redis that would throw away what it accepted. It warns of one that would lose it
+// with a restart. ended is closed when the server has ended, nil if nobody can tell.
+func checkedRedis(ctx context.Context, opt *redis.Options, ended <-chan struct{}, log *slog.Logger) (*redis.Client, error) {
 	opt.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled} // a hosted service's
+	// Else a deadline does not end a call to a silent server.
+	opt.ContextTimeoutEnabled = true
 	rdb := redis.NewClient(opt)
 	if err := awaitRedis(ctx, rdb, ended); err != nil {
 		return nil, errors.Join(err, rdb.Close())
 	}
-	policy, err := rdb.ConfigGet(ctx, "maxmemory-policy").Result()
-	if err == nil && policy["maxmemory-policy"] != "noeviction" { // where CONFIG is forbidden nobody can tell
-		err = fmt.Errorf("its maxmemory-policy is %s, so it would throw away what it accepted: set noeviction", policy["maxmemory-policy"])
+	settings, err := settingsOf(ctx, rdb)
+	if err != nil {
+		log.InfoContext(ctx, "redis does not show its settings: make sure that it has appendonly yes and maxmemory-policy noeviction", "err", err)
+		return rdb, nil
+	}
+	if policy := settings["maxmemory-policy"]; policy != "noeviction" {
+		err = fmt.Errorf("its maxmemory-policy is %s, so it would throw away what it accepted: set noeviction", policy)
 		return nil, errors.Join(err, rdb.Close())
 	}
+	if loss := lossOf(settings); loss != "" {
+		log.WarnContext(ctx, "redis can LOSE what was accepted", "loss", loss)
+	}
 	return rdb, nil
+}
+
+// settingsOf reads the settings that decide what a Redis forgets, in one round trip each. A hosted one may forbid it.
+func settingsOf(ctx context.Context, rdb *redis.Client) (map[string]string, error) {
+	all := map[string]string{}
+	for _, name := range []string{"maxmemory-policy", "appendonly", "appendfsync", "save"} {
+		found, err := rdb.ConfigGet(ctx, name).Result()
+		if err != nil {
+			return nil, err
+		}
+		maps.Copy(all, found)
+	}
+	return all, nil
+}
+
+// lossOf says what a Redis with these settings loses when it is restarted, "" for at most the last second.
+func lossOf(settings map[string]string) string {
+	switch {
+	case settings["appendonly"] != "yes" && settings["save"] == "":
+		return "it keeps nothing on disk: a restart of it loses everything: set appendonly yes"
+	case settings["appendonly"] != "yes":
+		return "it writes snapshots only: a restart of it loses what came after the last one: set appendonly yes"
+	case settings["appendfsync"] == "no":
+		return "it leaves it to the system when to write: a failure of its machine loses about half a minute: set appendfsync everysec or always"
+	}
+	return ""
 }
 
 // awaitRedis waits until the server answers.
@@ -132,7 +179,8 @@ func awaitRedis(ctx context.Context, rdb *redis.Client, ended <-chan struct{}) e
 	}
 }
 
-// clientLog makes what go-redis has to say a part of our log.
+// clientLog makes what go-redis has to say a part of our log. What matters of it comes to us as an error as well, so
+// here it is for who looks closely.
 type clientLog struct{ log *slog.Logger }
 
 func (l clientLog) Printf(ctx context.Context, format string, args ...any) {
