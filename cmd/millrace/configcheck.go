@@ -84,15 +84,7 @@ func readSecret(key string, secret *triggers.Secret, file string) error {
 
 // Validate reports all problems at once. What belongs to one room, that room validates.
 func (c *Config) Validate() error {
-	errs := []error{c.validateServer(), c.validateForges(), c.validateRunners()}
-	for _, role := range c.Roles {
-		if !slices.Contains(allRoles, role) {
-			errs = append(errs, fmt.Errorf("roles: %q is none of %s", role, strings.Join(allRoles, ", ")))
-		}
-	}
-	if len(c.Roles) == 0 {
-		errs = append(errs, fmt.Errorf("roles: is empty, so this agent would do nothing: name some of %s", strings.Join(allRoles, ", ")))
-	}
+	errs := []error{c.validateServer(), c.validateRoles(), c.validateForges(), c.validateRunners()}
 	for _, d := range []struct {
 		key   string
 		value int64
@@ -119,6 +111,25 @@ func (c *Config) validateServer() error {
 	}
 	if _, err := c.Redis.options(); err != nil {
 		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// validateRoles checks the roles. Only report and web need nothing but Redis.
+func (c *Config) validateRoles() error {
+	if len(c.Roles) == 0 {
+		return fmt.Errorf("roles: is empty, so this agent would do nothing: name some of %s", strings.Join(allRoles, ", "))
+	}
+	var errs []error
+	for _, role := range c.Roles {
+		if !slices.Contains(allRoles, role) {
+			errs = append(errs, fmt.Errorf("roles: %q is none of %s", role, strings.Join(allRoles, ", ")))
+		}
+	}
+	has := func(role string) bool { return slices.Contains(c.Roles, role) }
+	if len(errs) == 0 && (has("plan") != has("work") || has("hook") && !has("plan")) {
+		errs = append(errs, errors.New("roles: hook, plan and work belong into one agent, because large deliveries and local jobs are kept in its data folder: "+
+			"name all three, or none of them and only report and web"))
 	}
 	return errors.Join(errs...)
 }
