@@ -43,18 +43,33 @@ func openData(path string) (*dataFolder, error) {
 // close unlocks the folder.
 func (d *dataFolder) close() { _ = d.lock.Close() }
 
-// lastingID reads the id in file, and makes one where there is none.
+// lastingID reads the id in file, and makes one where there is no file. It never replaces one that cannot be read: the
+// attempts that wait for this agent, and the jobs that only it can join, stand under the lost id.
 func lastingID(file string) (string, error) {
 	data, err := os.ReadFile(file)
-	if err == nil {
-		return strings.TrimSpace(string(data)), nil
+	if errors.Is(err, fs.ErrNotExist) {
+		id := strings.ToLower(rand.Text())
+		return id, writeID(file, id)
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return "", err
 	}
-	id := strings.ToLower(rand.Text())
-	if err := os.WriteFile(file+".new", []byte(id+"\n"), 0o600); err != nil {
-		return "", err
+	id := strings.TrimSpace(string(data))
+	if len(id) != 26 || strings.Trim(id, "abcdefghijklmnopqrstuvwxyz234567") != "" {
+		return "", fmt.Errorf("%s does not hold the id of this agent: restore it, or remove it if none of its jobs runs any more", file)
 	}
-	return id, os.Rename(file+".new", file)
+	return id, nil
+}
+
+// writeID makes the file, whole and on disk or not at all.
+func writeID(file, id string) error {
+	f, err := os.OpenFile(file+".new", os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(id + "\n")
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(file+".new", file)
 }
