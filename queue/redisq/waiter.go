@@ -58,7 +58,9 @@ func (w *waiter) wait(ctx context.Context, worker string, limit int) ([]entry, e
 	read, unblocked := make(chan struct{}), make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
 		defer close(unblocked)
-		w.unblock(context.WithoutCancel(ctx), read)
+		end, cancel := context.WithTimeout(context.WithoutCancel(ctx), w.block+answerLimit)
+		defer cancel()
+		w.unblock(end, read)
 	})
 	streams, err := w.read(ctx, worker, limit)
 	close(read)
@@ -98,6 +100,8 @@ func (w *waiter) unblock(ctx context.Context, read <-chan struct{}) {
 		}
 		select {
 		case <-read:
+			return
+		case <-ctx.Done(): // a silent server: the read has a limit of its own
 			return
 		case <-time.After(unblockPause):
 		}

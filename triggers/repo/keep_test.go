@@ -54,7 +54,9 @@ func TestOneConnection(t *testing.T) {
 		<-time.After(20 * time.Millisecond)
 	}
 	commit := f.commit("main", append(many(300), file{path: ".millrace.yaml"})...)
-	read(t, repo.New(repo.Config{}), f, commit)
+	transport := http.DefaultTransport.(*http.Transport).Clone() // the shared one loses what is idle when any test server closes
+	defer transport.CloseIdleConnections()
+	read(t, repo.New(repo.Config{Transport: transport}), f, commit)
 	same(t, "requests", f.asked(), askedTwice)
 	same(t, "connections", f.connections.Load(), int32(1))
 }
