@@ -1,8 +1,10 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/millrace-ci/millrace/agent/param"
@@ -111,12 +113,35 @@ func decideBy(match func(pipeline.Pipeline, triggers.Event) pipeline.Explanation
 			p.Name, problems = pipeline.FileName(f.Path), append(problems, taken...)
 		}
 		if len(problems) > 0 {
-			decisions[i] = broken(p, problems, c)
+			decisions[i] = broken(p, allProblems(f, p, problems, c), c)
 			continue
 		}
 		decisions[i] = decide(f, p, match(p, c.Event), c)
 	}
 	return decisions
+}
+
+// Check tells all that is wrong with one definition, as far as it does not hang on who runs it.
+func Check(f triggers.File, names *pipeline.Names, c run.Compilation) []pipeline.Problem {
+	p, problems := pipeline.Decode(f)
+	return allProblems(f, p, append(problems, names.Taken(p)...), c)
+}
+
+// allProblems adds to the problems of a definition those that only its templates tell, so that an author sees all at
+// once. What stands on a line that has a problem already may only follow from that one, and is left out.
+func allProblems(f triggers.File, p pipeline.Pipeline, problems []pipeline.Problem, c run.Compilation) []pipeline.Problem {
+	lines := map[int]bool{}
+	for _, p := range problems {
+		lines[p.Pos.Line] = true
+	}
+	_, more := run.Compile(p, c)
+	for _, m := range pipeline.Quote(f, more) {
+		if m.Pos.Line > 0 && !lines[m.Pos.Line] {
+			problems = append(problems, m)
+		}
+	}
+	slices.SortStableFunc(problems, func(a, b pipeline.Problem) int { return cmp.Or(a.Pos.Line-b.Pos.Line, a.Pos.Column-b.Pos.Column) })
+	return problems
 }
 
 // decide does it for one sound definition.

@@ -9,10 +9,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace-ci/millrace/agent"
 	"github.com/millrace-ci/millrace/agent/pipeline"
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/template"
-	"github.com/millrace-ci/millrace/triggers"
 )
 
 func checkCommand(s streams) *cobra.Command {
@@ -49,7 +49,7 @@ func check(s streams, paths []string, output format) error {
 		if names[root] == nil {
 			names[root] = &pipeline.Names{}
 		}
-		problems = append(problems, checkFile(f, names[root])...)
+		problems = append(problems, agent.Check(f, names[root], run.Compilation{Catalogue: template.Builtin(), DefaultRunner: "local"})...)
 	}
 	err = output.print(s.out, problems, func(w io.Writer) error { return listProblems(w, problems) })
 	if err == nil && len(problems) > 0 {
@@ -67,17 +67,6 @@ func listProblems(w io.Writer, problems []pipeline.Problem) error {
 		}
 	}
 	return nil
-}
-
-// checkFile tells what is wrong with one definition, as far as it does not hang on who runs it.
-func checkFile(f triggers.File, names *pipeline.Names) []pipeline.Problem {
-	p, problems := pipeline.Decode(f)
-	problems = append(problems, names.Taken(p)...)
-	if len(problems) > 0 {
-		return problems
-	}
-	_, problems = run.Compile(p, run.Compilation{Catalogue: template.Builtin(), DefaultRunner: "local"})
-	return pipeline.Quote(f, problems)
 }
 
 // definitionsAt reads files, and the definitions of folders, each once, named so that an editor finds them from here.
