@@ -248,6 +248,27 @@ func TestRunExpires(t *testing.T) {
 	})
 }
 
+// TestNobodyTakesIt: a run whose runner is gone is not waiting for ever.
+func TestNobodyTakesIt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, green)
+		h.capacity = 0
+		a, stop, _ := h.agent()
+		defer stop()
+		h.push(a, pushTo("main"))
+		time.Sleep(23 * time.Hour)
+		if r := h.theRun(); r.State != run.Waiting {
+			t.Fatalf("after 23 hours the run is %s, want waiting", r.State)
+		}
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if r := h.theRun(); r.State != run.Failed || !strings.Contains(r.Reason, "not started within 24h") || !r.Settled() {
+			t.Errorf("after 25 hours the run is %s (%s), want failed and told", r.State, r.Reason)
+		}
+	})
+}
+
 func (h *house) lengths() [3]int {
 	h.t.Helper()
 	plan, err1 := h.plan.Len(h.t.Context())

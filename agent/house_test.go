@@ -45,6 +45,8 @@ type house struct {
 	reap   *memq.Queue[string]
 	work   *memq.Queue[agent.Attempt]
 	made   int
+
+	capacity int // of each agent's runner
 }
 
 const lease = 10 * time.Second
@@ -52,7 +54,7 @@ const lease = 10 * time.Second
 func newHouse(t *testing.T, files ...string) *house {
 	cfg := memq.Config{LeaseTime: lease}
 	h := &house{
-		t: t, inbox: meminbox.New(), store: memstore.New(), logs: memlogs.New(),
+		t: t, inbox: meminbox.New(), store: memstore.New(), logs: memlogs.New(), capacity: 4,
 		forge: &fakeForge{}, runner: newFakeRunner(),
 		plan: memq.New[string](cfg), report: memq.New[string](cfg), reap: memq.New[string](cfg), work: memq.New[agent.Attempt](cfg),
 	}
@@ -70,7 +72,7 @@ func (h *house) agent() (a *agent.Agent, stop, kill func()) {
 	a, err := agent.New(agent.Config{
 		Name: fmt.Sprintf("agent-%d", h.made), URL: "http://millrace.test", Roles: agent.Roles{Plan: true, Work: true, Report: true},
 		Forges:  map[string]agent.Forge{"gitea": {Source: h.forge, Access: h.forge, Status: h.forge, Repositories: []string{"mill/*"}}},
-		Runners: map[string]agent.Runner{"local": {Kind: "local", Line: "local", Capacity: 4, Runner: h.runner}}, DefaultRunner: "local",
+		Runners: map[string]agent.Runner{"local": {Kind: "local", Line: "local", Capacity: h.capacity, Runner: h.runner}}, DefaultRunner: "local",
 		Catalogue: template.Builtin(), Definitions: &h.files,
 		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
 		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Logs: h.logs, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20,

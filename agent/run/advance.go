@@ -21,9 +21,19 @@ func New(plan *Snapshot) (Run, []Effect) {
 	return r, r.Outstanding()
 }
 
-// Deadline is when the run's timeout passes, zero if it has none or did not start.
+// startWithin bounds how long a run waits in line for its first start: by then its runner is gone for good, taken out of
+// the configuration or with its machine.
+const startWithin = 24 * time.Hour
+
+// Deadline is when the run expires: when its timeout passes or, before it has started, when nobody took it for a day.
+// It is zero where neither can happen.
 func (r Run) Deadline() time.Time {
-	if r.Plan.Timeout == 0 || r.StartedAt.IsZero() || r.State.Final() {
+	switch {
+	case r.State.Final():
+		return time.Time{}
+	case r.StartedAt.IsZero():
+		return r.Plan.CreatedAt.Add(startWithin)
+	case r.Plan.Timeout == 0:
 		return time.Time{}
 	}
 	return r.StartedAt.Add(r.Plan.Timeout)

@@ -49,7 +49,7 @@ func (r *Run) take(f Fact) (time.Time, error) {
 		r.interrupt(cancel, Ending{State: Canceled, By: f.By, Reason: f.Reason, At: f.At})
 		return f.At, nil
 	case Expired:
-		r.interrupt(expire, Ending{State: Failed, Reason: "timed out after " + brief(r.Plan.Timeout), At: f.At})
+		r.interrupt(expire, Ending{State: Failed, Reason: r.expiry(), At: f.At})
 		return f.At, nil
 	case Told:
 		return f.At, r.tell(f)
@@ -159,6 +159,14 @@ func (r *Run) interrupt(v verb, e Ending) {
 			t.EndedAt = e.At
 		}
 	}
+}
+
+// expiry is why a run is over that expires now.
+func (r *Run) expiry() string {
+	if r.StartedAt.IsZero() {
+		return "not started within " + brief(startWithin) + ": no worker of its runner took it"
+	}
+	return "timed out after " + brief(r.Plan.Timeout)
 }
 
 func (r *Run) tell(f Told) error {

@@ -48,7 +48,7 @@ type Cancel struct {
 	At     time.Time
 }
 
-// Expired says that the run's timeout has passed.
+// Expired says that the run's Deadline has passed.
 type Expired struct {
 	At time.Time
 }
