@@ -108,13 +108,20 @@ func (a *Agent) reapRun(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	if d := r.Deadline(); !d.IsZero() && a.cfg.Now().After(d) && r.Ending == nil {
-		if r, err = a.apply(ctx, r, run.Expired{At: a.now()}); err != nil {
-			return err
-		}
+	if r, err = a.expire(ctx, r); err != nil {
+		return err
 	}
 	a.perform(ctx, r, r.Outstanding())
 	return nil
+}
+
+// expire tells a run whose deadline has passed that it has. Who watches one of its jobs does it in time; the reaper does
+// it for the others.
+func (a *Agent) expire(ctx context.Context, r run.Run) (run.Run, error) {
+	if d := r.Deadline(); d.IsZero() || a.cfg.Now().Before(d) || r.Ending != nil {
+		return r, nil
+	}
+	return a.apply(ctx, r, run.Expired{At: a.now()})
 }
 
 // now is the time that facts carry: UTC and milliseconds, which is what is stored and shown.

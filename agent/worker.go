@@ -185,6 +185,9 @@ func (w *worker) stopWhenCanceled(ctx context.Context, at Attempt) {
 	defer end()
 	for {
 		r, err := w.cfg.Runs.Load(ctx, at.Run)
+		if err == nil {
+			r, err = w.expire(ctx, r)
+		}
 		if err == nil && r.Ending != nil {
 			if err = w.runner.Stop(ctx, at.job()); err == nil {
 				return
@@ -197,10 +200,19 @@ func (w *worker) stopWhenCanceled(ctx context.Context, at Attempt) {
 		}
 		select {
 		case <-changed:
+		case <-w.deadline(r):
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+// deadline is a channel that gets something when the run expires, never if it does not.
+func (w *worker) deadline(r run.Run) <-chan time.Time {
+	if d := r.Deadline(); !d.IsZero() && r.Ending == nil {
+		return time.After(d.Sub(w.cfg.Now()) + time.Millisecond)
+	}
+	return nil
 }
 
 func (at Attempt) job() string   { return runners.JobID(at.Run, at.Attempt, at.Task) }

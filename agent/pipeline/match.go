@@ -45,7 +45,7 @@ func (p Pipeline) matchPush(x *Explanation, e triggers.Event) {
 		x.Reason = "branch " + quote(e.Branch) + why
 	default:
 		x.Reason = subject + cmp.Or(why, ", and every branch is asked for")
-		p.matchPaths(x, f.Paths, e.Files)
+		p.matchPaths(x, f.Paths, e)
 	}
 }
 
@@ -82,7 +82,7 @@ func (p Pipeline) matchRequest(x *Explanation, e triggers.Event) {
 	default:
 		x.Reason = "request " + strconv.Itoa(r.Number) + " into " + show(r.TargetBranch) +
 			cmp.Or(why, ", and every target branch is asked for")
-		p.matchPaths(x, f.Paths, e.Files)
+		p.matchPaths(x, f.Paths, e)
 	}
 }
 
@@ -90,10 +90,14 @@ func (p Pipeline) matchRequest(x *Explanation, e triggers.Event) {
 const maxComparisons = 100_000
 
 // matchPaths decides by the changed files what everything else has let through. What is not known filters nothing.
-func (p Pipeline) matchPaths(x *Explanation, texts []string, files *[]string) {
+func (p Pipeline) matchPaths(x *Explanation, texts []string, e triggers.Event) {
 	x.Matched = true
+	files, isNew := e.Files, e.Kind == triggers.Push && e.Before == ""
 	switch {
 	case len(texts) == 0:
+		return
+	case files == nil && isNew:
+		x.Reason += "; the branch is new, so nobody can say what changed, and every path filter matches"
 		return
 	case files == nil:
 		x.Reason += "; the forge does not list the changed files, so every path filter matches"

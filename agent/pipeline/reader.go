@@ -87,7 +87,7 @@ func list[T any](d *decoder, dst *[]T, what string, most int, item func(*T) read
 		case n.Kind != yaml.SequenceNode:
 			d.fail(n, "%s is a list (`- ...`), not %s", what, kind(n))
 		case len(n.Content) == 0:
-			d.fail(n, "%s is empty: write at least one, or leave it out", what)
+			d.fail(n, "%s is empty: write at least one", what)
 		case len(n.Content) > most:
 			d.fail(n, "%s has %d items; at most %d are taken", what, len(n.Content), most)
 		default:

@@ -115,6 +115,9 @@ func (r *Run) end(f Ended) error {
 		return err
 	}
 	t.Class, t.ExitCode, t.EndedAt = f.Result.Class, &f.Result.ExitCode, f.At
+	if at := f.Result.EndedAt.UTC().Truncate(time.Millisecond); at.After(t.StartedAt) && at.Before(f.At) {
+		t.EndedAt = at // its job ended while nobody watched
+	}
 	t.Outputs, t.Summary = f.Result.Outputs, f.Result.Summary
 	if v == success || v == failure {
 		t.Reason = f.Result.Reason

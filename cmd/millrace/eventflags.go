@@ -107,7 +107,8 @@ func headEvent(ctx context.Context, dir string) triggers.Event {
 		branch = "main"
 	}
 	return triggers.Event{
-		ID: "local", Kind: triggers.Push, Ref: "refs/heads/" + branch, Branch: branch, After: git("rev-parse", "-q", "--verify", "HEAD"),
+		ID: "local", Kind: triggers.Push, Ref: "refs/heads/" + branch, Branch: branch,
+		Before: git("rev-parse", "-q", "--verify", "HEAD~1"), After: git("rev-parse", "-q", "--verify", "HEAD"),
 		Message: git("log", "-1", "--format=%B"), Author: triggers.Person{Name: git("log", "-1", "--format=%an"), Email: git("log", "-1", "--format=%ae")},
 		Repo: triggers.Repository{Name: "local"}, Time: time.Now().UTC(),
 	}

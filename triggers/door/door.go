@@ -147,12 +147,12 @@ func (d *Door) answer(w http.ResponseWriter, r *http.Request, from hook) answer 
 	if err != nil {
 		return refuse(http.StatusUnauthorized, err.Error())
 	}
-	delivery, acts, err := d.delivery(r.Header, from, raw)
+	delivery, err := d.delivery(r.Header, from, raw)
 	if err != nil {
 		return refuse(http.StatusBadRequest, err.Error())
 	}
 	delivery.Scope = scope
-	return d.keep(r.Context(), delivery, acts)
+	return d.keep(r.Context(), delivery)
 }
 
 // claim is the repository id that the hook's address names.
@@ -163,35 +163,36 @@ func claim(r *http.Request) string {
 	return r.URL.Query().Get("repository")
 }
 
-// delivery makes the Delivery, without its scope, of a verified request. acts tells whether its kind is acted on. The
-// errors are for the sender.
-func (d *Door) delivery(h http.Header, from hook, raw []byte) (_ triggers.Delivery, acts bool, err error) {
+// delivery makes the Delivery, without its scope, of a verified request. Of a kind that is not acted on it has the
+// headers only. The errors are for the sender.
+func (d *Door) delivery(h http.Header, from hook, raw []byte) (triggers.Delivery, error) {
 	heading, err := from.Heading(h)
 	if err != nil {
-		return triggers.Delivery{}, false, err
+		return triggers.Delivery{}, err
 	}
 	if heading.Key == "" || heading.Kind == "" {
-		return triggers.Delivery{}, false, errors.New("the headers do not name the event and the delivery")
+		return triggers.Delivery{}, errors.New("the headers do not name the event and the delivery")
 	}
 	body, err := decode(h, raw)
 	if err != nil {
-		return triggers.Delivery{}, false, err
+		return triggers.Delivery{}, err
 	}
 	header, err := keptHeader(h)
 	if err != nil {
-		return triggers.Delivery{}, false, err
+		return triggers.Delivery{}, err
 	}
+	why := ""
 	if !heading.Acts {
-		body = nil
+		body, why = nil, fmt.Sprintf("no pipeline can ask for events of the kind %q: only the headers were kept", heading.Kind)
 	}
 	return triggers.Delivery{
 		ID: triggers.DeliveryID(from.name, heading.Key), Forge: from.name, Key: heading.Key, Kind: heading.Kind, Hook: heading.Hook,
-		Header: header, Body: body, At: d.cfg.Now(),
-	}, heading.Acts, nil
+		Header: header, Body: body, Ignored: why, At: d.cfg.Now(),
+	}, nil
 }
 
 // keep persists, and only then says so.
-func (d *Door) keep(ctx context.Context, delivery triggers.Delivery, acts bool) answer {
+func (d *Door) keep(ctx context.Context, delivery triggers.Delivery) answer {
 	ctx, cancel := context.WithTimeout(ctx, keepWithin)
 	defer cancel()
 	receipt, err := d.cfg.Inbox.Keep(ctx, delivery)
@@ -201,12 +202,11 @@ func (d *Door) keep(ctx context.Context, delivery triggers.Delivery, acts bool) 
 	}
 	a := answer{code: http.StatusAccepted, Delivery: receipt.ID, Status: accepted, URL: d.page + receipt.ID}
 	switch {
-	case !acts:
-		a.Status = ignored
-		a.Reason = fmt.Sprintf("no pipeline can ask for events of the kind %q: only the headers were kept", delivery.Kind)
+	case delivery.Ignored != "":
+		a.Status, a.Reason = ignored, delivery.Ignored
 	case receipt.Duplicate:
 		a.Status = duplicate
-		a.Reason = fmt.Sprintf("this delivery was accepted before, as %s: to run it again, 'millrace replay %s' or the button on its page", receipt.ID, receipt.ID)
+		a.Reason = fmt.Sprintf("this delivery was accepted before, as %s, and starts nothing again: push again (to replay %s is for a later version)", receipt.ID, receipt.ID)
 	default:
 		d.forward(receipt.ID)
 	}

@@ -73,7 +73,7 @@ func TestDuplicateNamesTheFirst(t *testing.T) {
 	if got.Code != 202 || got.Status != "duplicate" || got.Delivery != a.Delivery || got.URL != a.URL {
 		t.Errorf("got %+v, want a duplicate of %+v", got, a)
 	}
-	if want := "millrace replay " + a.Delivery; !strings.Contains(got.Reason, want) {
+	if want := "replay " + a.Delivery; !strings.Contains(got.Reason, want) {
 		t.Errorf("reason %q does not say %q", got.Reason, want)
 	}
 }
@@ -89,8 +89,8 @@ func TestIgnoredIsKeptAsHeadersOnly(t *testing.T) {
 		t.Errorf("got %+v, want 202 ignored, naming the kind", got)
 	}
 	kept, err := in.Get(t.Context(), got.Delivery)
-	if err != nil || kept.Body != nil || kept.Kind != "ping" {
-		t.Errorf("kept: got %+v, %v, want the headers only", kept, err)
+	if err != nil || kept.Body != nil || kept.Kind != "ping" || kept.Ignored != got.Reason {
+		t.Errorf("kept: got %+v, %v, want the headers only, and why", kept, err)
 	}
 }
 
