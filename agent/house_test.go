@@ -95,13 +95,16 @@ func (h *house) agent() (a *agent.Agent, stop, kill func()) {
 	return a, stop, kill
 }
 
-// sickStore cannot load one run.
+// sickStore cannot load one run, and, as a store that is asked over a network, nothing once ctx has ended.
 type sickStore struct {
 	*memstore.Store
 	h *house
 }
 
 func (s *sickStore) Load(ctx context.Context, id string) (run.Run, error) {
+	if err := ctx.Err(); err != nil {
+		return run.Run{}, err
+	}
 	if id == s.h.sick {
 		return run.Run{}, errors.New("written by a newer version")
 	}

@@ -193,14 +193,17 @@ func (w *worker) stopWhenCanceled(ctx context.Context, at Attempt) {
 				return
 			}
 		}
-		if err != nil && ctx.Err() == nil {
-			w.cfg.Log.WarnContext(ctx, "job not stopped, to be tried again", "run", at.Run, "task", at.Task, "err", err)
-			wait(ctx, time.Second)
-			continue
+		var again <-chan time.Time
+		switch {
+		case err == nil:
+			again = w.deadline(r)
+		case ctx.Err() == nil:
+			w.cfg.Log.WarnContext(ctx, "run not watched, or job not stopped; to be tried again", "run", at.Run, "task", at.Task, "err", err)
+			again = time.After(time.Second)
 		}
 		select {
 		case <-changed:
-		case <-w.deadline(r):
+		case <-again:
 		case <-ctx.Done():
 			return
 		}
