@@ -143,16 +143,24 @@ func (c *crash) check(ctx context.Context, t *testing.T, a *agentProcess) {
 	if len(runs.Items) != 1 || runs.Items[0].State != "succeeded" {
 		t.Errorf("runs: %+v, want one that succeeded", runs.Items)
 	}
-	var deliveries struct {
-		Items []struct{ Kind, State string }
-	}
-	if err := cl.getJSON(ctx, "/api/v1/deliveries", &deliveries); err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range deliveries.Items {
-		if d.Kind == "push" && d.State != "planned" {
-			t.Errorf("the push is %s, want planned", d.State)
+	// The run may be green before the delivery is settled: what was being planned is planned again after a lease's time.
+	state := ""
+	a.await(ctx, func() bool {
+		var deliveries struct {
+			Items []struct{ Kind, State string }
 		}
+		if err := cl.getJSON(ctx, "/api/v1/deliveries", &deliveries); err != nil {
+			return false
+		}
+		for _, d := range deliveries.Items {
+			if d.Kind == "push" {
+				state = d.State
+			}
+		}
+		return state == "planned"
+	})
+	if state != "planned" {
+		t.Errorf("the push is %s, want planned\n%s", state, a.log.String())
 	}
 }
 
