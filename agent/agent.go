@@ -89,8 +89,7 @@ type Config struct {
 	Plans  store.Plans
 	Logs   logs.Logs
 
-	LeaseTime time.Duration // of the queues; leases are renewed three times in it
-	ReapEvery time.Duration
+	LeaseTime time.Duration // of the queues; leases are renewed three times in it, and the reaper goes round once
 	KeepFor   time.Duration // how long planned deliveries are kept
 	KeepBytes int64         // how many bytes of them at most
 	StopGrace time.Duration // between asking a task to end and ending it
