@@ -22,6 +22,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace-ci/millrace/internal/redistest"
+	"github.com/millrace-ci/millrace/test/forgekit"
 	"github.com/millrace-ci/millrace/test/giteatest"
 )
 
@@ -178,7 +179,7 @@ func (c *crash) push(ctx context.Context, t *testing.T) string {
 		t.Fatal(err)
 	}
 	c.forge.AddHook("http://"+c.address+"/hooks/gitea", crashSecret)
-	w, err := giteatest.Clone(ctx, c.forge.CloneURL("mill", "flour"), "main")
+	w, err := forgekit.Clone(ctx, c.forge.CloneURL("mill", "flour"), "main")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/millrace-ci/millrace/internal/redistest"
+	"github.com/millrace-ci/millrace/test/forgekit"
 	"github.com/millrace-ci/millrace/test/giteatest"
 )
 
@@ -147,7 +148,7 @@ func (s site) push(t *testing.T, script string) string {
 		t.Fatal(err)
 	}
 	s.forge.AddHook("http://"+s.address+"/hooks/gitea", crashSecret)
-	w, err := giteatest.Clone(ctx, s.forge.CloneURL("mill", "flour"), "main")
+	w, err := forgekit.Clone(ctx, s.forge.CloneURL("mill", "flour"), "main")
 	if err != nil {
 		t.Fatal(err)
 	}

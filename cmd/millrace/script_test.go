@@ -13,6 +13,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/millrace-ci/millrace/test/forgekit"
 	"github.com/millrace-ci/millrace/test/giteatest"
 )
 
@@ -87,7 +88,7 @@ func push(ts *testscript.TestScript, _ bool, args []string) {
 	forge.AddHook("http://"+ts.Getenv("ADDRESS")+"/hooks/gitea", "hush")
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	w, err := giteatest.Clone(ctx, forge.CloneURL(owner, name), "main")
+	w, err := forgekit.Clone(ctx, forge.CloneURL(owner, name), "main")
 	ts.Check(err)
 	defer w.Close()
 	commit, err := w.Commit(ctx, "Grind", map[string]string{".millrace.yaml": ts.ReadFile(args[1])})

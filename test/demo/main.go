@@ -17,6 +17,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/millrace-ci/millrace/test/forgekit"
 	"github.com/millrace-ci/millrace/test/giteatest"
 )
 
@@ -104,11 +105,11 @@ func show(ctx context.Context, forge *giteatest.Server, d *daemon) error {
 }
 
 // prepare makes a repository with the demo's content, which nobody is told of, and a commit on top to be pushed.
-func prepare(ctx context.Context, forge *giteatest.Server) (*giteatest.Worktree, string, error) {
+func prepare(ctx context.Context, forge *giteatest.Server) (*forgekit.Worktree, string, error) {
 	if err := forge.CreateRepo(owner, name); err != nil {
 		return nil, "", err
 	}
-	work, err := giteatest.Clone(ctx, forge.CloneURL(owner, name), "main")
+	work, err := forgekit.Clone(ctx, forge.CloneURL(owner, name), "main")
 	if err != nil {
 		return nil, "", err
 	}

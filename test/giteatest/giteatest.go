@@ -18,6 +18,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/millrace-ci/millrace/test/forgekit"
 )
 
 // Config says where a Server keeps its repositories and who may use it.
@@ -30,33 +32,28 @@ type Config struct {
 type Server struct {
 	URL string // http://127.0.0.1:PORT
 
-	cfg    Config
-	http   *http.Server
-	client *http.Client
-	ctx    context.Context // ends when the server closes
-	cancel context.CancelFunc
-	tasks  chan task
-	served sync.WaitGroup
+	cfg     Config
+	http    *http.Server
+	ctx     context.Context // ends when the server closes
+	cancel  context.CancelCauseFunc
+	courier *forgekit.Courier
+	changed forgekit.Bell
+	faults  forgekit.Faults
+	served  sync.WaitGroup
 
 	mu       sync.Mutex
-	changed  chan struct{} // closed and replaced when anything below changes
 	repos    map[string]*repo
 	hooks    []hook
-	sent     []Delivery
 	statuses map[string][]Status // by owner/name@sha, oldest first
 	lastID   int64
-	faults   []fault
 }
 
 type repo struct {
+	forgekit.Repo
 	id          int64
 	owner, name string
-	dir         string
 	created     time.Time
-	push        sync.Mutex // held by one push at a time, so that its refs before and after are its own
 }
-
-func (r *repo) path() string { return r.owner + "/" + r.name }
 
 // Start starts a Server on a free port of the loopback.
 func Start(cfg Config) (*Server, error) {
@@ -74,20 +71,19 @@ func Start(cfg Config) (*Server, error) {
 	cfg.Dir = dir
 	s := &Server{
 		URL: "http://" + listener.Addr().String(), cfg: cfg,
-		client:  &http.Client{Timeout: deliveryTimeout, Transport: &http.Transport{}},
-		tasks:   make(chan task, 1000),
-		changed: make(chan struct{}), repos: map[string]*repo{}, statuses: map[string][]Status{},
+		repos: map[string]*repo{}, statuses: map[string][]Status{},
 	}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.courier = forgekit.NewCourier(deliveryTimeout, s.changed.Ring)
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
 	s.served.Go(func() { _ = s.http.Serve(listener) }) // It returns when Close closes it.
-	s.served.Go(s.deliver)
+	s.served.Go(func() { s.courier.Run(s.ctx) })
 	return s, nil
 }
 
 // Close stops the server and waits for everything that it does. Deliveries that were not sent yet never are.
 func (s *Server) Close() error {
-	s.cancel()
+	s.cancel(errors.New("gitea is closed"))
 	patience, cancel := context.WithTimeout(context.Background(), deliveryTimeout)
 	defer cancel()
 	err := s.http.Shutdown(patience) // It waits for what git is doing.
@@ -95,7 +91,6 @@ func (s *Server) Close() error {
 		err = errors.Join(err, s.http.Close())
 	}
 	s.served.Wait()
-	s.client.CloseIdleConnections()
 	return err
 }
 
@@ -116,17 +111,18 @@ func (s *Server) CreateRepo(owner, name string) error {
 	if !plain.MatchString(owner) || !plain.MatchString(name) {
 		return fmt.Errorf("create repository %q/%q: impossible name", owner, name)
 	}
-	r := &repo{owner: owner, name: name, dir: filepath.Join(s.cfg.Dir, owner, name+".git"), created: time.Now()}
+	r := &repo{owner: owner, name: name, created: time.Now()}
+	r.Root, r.Path, r.Pusher = s.cfg.Dir, owner+"/"+name, pusher
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.repos[r.path()] != nil {
-		return fmt.Errorf("create repository %s: it exists", r.path())
+	if s.repos[r.Path] != nil {
+		return fmt.Errorf("create repository %s: it exists", r.Path)
 	}
-	if err := initBare(s.ctx, r.dir); err != nil {
-		return fmt.Errorf("create repository %s: %w", r.path(), err)
+	if err := r.Init(s.ctx); err != nil {
+		return fmt.Errorf("create repository %s: %w", r.Path, err)
 	}
 	r.id = int64(len(s.repos) + 1)
-	s.repos[r.path()] = r
+	s.repos[r.Path] = r
 	return nil
 }
 
@@ -135,27 +131,24 @@ func (s *Server) Dir(owner, name string) string { return filepath.Join(s.cfg.Dir
 
 // Wait returns when until is true. It asks again whenever a delivery was answered or a status was set.
 func (s *Server) Wait(ctx context.Context, until func() bool) error {
-	for {
-		s.mu.Lock()
-		changed := s.changed
-		s.mu.Unlock()
-		if until() {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		case <-s.ctx.Done():
-			return errors.New("gitea is closed")
-		}
-	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
+	return s.changed.Wait(ctx, until)
 }
 
-// note wakes who waits. s.mu is held.
-func (s *Server) note() {
-	close(s.changed)
-	s.changed = make(chan struct{})
+// serveGit serves one request of git, and tells the hooks what a push changed.
+func (s *Server) serveGit(w http.ResponseWriter, r *http.Request) {
+	repo := s.repo(r.PathValue("owner"), r.PathValue("name"))
+	switch {
+	case !s.allowed(r):
+		w.Header().Set("WWW-Authenticate", `Basic realm="Gitea"`)
+		http.Error(w, "Unauthorized", http.StatusUnauthorized)
+	case repo == nil || !strings.HasSuffix(r.PathValue("name"), ".git"):
+		http.NotFound(w, r)
+	default:
+		repo.Serve(s.ctx, w, r, func(c []forgekit.Change) { s.tell(repo, c) })
+	}
 }
 
 func (s *Server) repo(owner, name string) *repo {

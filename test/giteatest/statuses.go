@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"regexp"
 	"slices"
-	"strconv"
 	"time"
 )
 
@@ -42,20 +41,9 @@ var states = []string{"error", "failure", "warning", "pending", "success"}
 // maxStatuses bounds the statuses of one commit, maxBody the bytes of a request.
 const maxStatuses, maxBody = 10_000, 64 << 10
 
-type fault struct {
-	status     int
-	retryAfter time.Duration
-}
-
 // Fail has the next n requests that set a status answered with an HTTP status, and with a Retry-After if retryAfter
 // is not 0.
-func (s *Server) Fail(n, status int, retryAfter time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for range n {
-		s.faults = append(s.faults, fault{status, retryAfter})
-	}
-}
+func (s *Server) Fail(n, status int, retryAfter time.Duration) { s.faults.Fail(n, status, retryAfter) }
 
 // Statuses lists the statuses that commit sha of owner/name was given, newest first.
 func (s *Server) Statuses(owner, name, sha string) []Status {
@@ -77,7 +65,7 @@ func (s *Server) api(next func(http.ResponseWriter, *http.Request, *repo)) http.
 			s.refuse(w, http.StatusUnauthorized, "token is required")
 		case repo == nil:
 			s.refuse(w, http.StatusNotFound, "The target couldn't be found.")
-		case !fullSHA.MatchString(sha) || !s.hasCommit(repo, sha):
+		case !fullSHA.MatchString(sha) || !repo.HasCommit(s.ctx, sha):
 			s.refuse(w, http.StatusNotFound, "object does not exist [id: "+sha+"]")
 		default:
 			next(w, r, repo)
@@ -85,17 +73,9 @@ func (s *Server) api(next func(http.ResponseWriter, *http.Request, *repo)) http.
 	}
 }
 
-func (s *Server) hasCommit(r *repo, sha string) bool {
-	_, err := git(s.ctx, r.dir, "cat-file", "-e", sha+"^{commit}")
-	return err == nil
-}
-
 func (s *Server) createStatus(w http.ResponseWriter, r *http.Request, repo *repo) {
-	if f, ok := s.nextFault(); ok {
-		if f.retryAfter > 0 {
-			w.Header().Set("Retry-After", strconv.Itoa(int(f.retryAfter.Seconds())))
-		}
-		s.refuse(w, f.status, "injected fault")
+	if fault := s.faults.Take(w); fault != 0 {
+		s.refuse(w, fault, "injected fault")
 		return
 	}
 	status, err := readStatus(http.MaxBytesReader(w, r.Body, maxBody))
@@ -104,9 +84,9 @@ func (s *Server) createStatus(w http.ResponseWriter, r *http.Request, repo *repo
 		return
 	}
 	sha := r.PathValue("sha")
-	status.URL = s.URL + "/api/v1/repos/" + repo.path() + "/statuses/" + sha
+	status.URL = s.URL + "/api/v1/repos/" + repo.Path + "/statuses/" + sha
 	status.Creator = s.user(pusher)
-	if !s.keep(repo.path()+"@"+sha, &status) {
+	if !s.keep(repo.Path+"@"+sha, &status) {
 		s.refuse(w, http.StatusInternalServerError, "too many statuses")
 		return
 	}
@@ -141,19 +121,8 @@ func (s *Server) keep(key string, status *Status) bool {
 	status.ID, status.Created = s.lastID, time.Now().UTC()
 	status.Updated = status.Created
 	s.statuses[key] = append(s.statuses[key], *status)
-	s.note()
+	s.changed.Ring()
 	return true
-}
-
-func (s *Server) nextFault() (fault, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.faults) == 0 {
-		return fault{}, false
-	}
-	f := s.faults[0]
-	s.faults = s.faults[1:]
-	return f, true
 }
 
 func (s *Server) listStatuses(w http.ResponseWriter, r *http.Request, repo *repo) {
@@ -167,7 +136,7 @@ func (s *Server) combinedStatus(w http.ResponseWriter, r *http.Request, repo *re
 		answer(w, http.StatusOK, Combined{})
 		return
 	}
-	info, api := s.repository(repo), s.URL+"/api/v1/repos/"+repo.path()+"/commits/"+sha
+	info, api := s.repository(repo), s.URL+"/api/v1/repos/"+repo.Path+"/commits/"+sha
 	c := Combined{SHA: sha, Repository: &info, CommitURL: api, URL: api + "/status"}
 	worst, seen := len(states)-1, map[string]bool{}
 	for _, status := range all {

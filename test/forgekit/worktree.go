@@ -1,7 +1,8 @@
-package giteatest
+package forgekit
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -22,8 +23,8 @@ func Clone(ctx context.Context, url, branch string) (*Worktree, error) {
 	}
 	w := &Worktree{dir, branch}
 	for _, args := range [][]string{{"clone", "-q", url, "."}, {"symbolic-ref", "HEAD", "refs/heads/" + branch}} {
-		if _, err := w.git(ctx, args...); err != nil {
-			return nil, err
+		if err := w.Git(ctx, args...); err != nil {
+			return nil, errors.Join(err, w.Close())
 		}
 	}
 	return w, nil
@@ -55,7 +56,12 @@ func (w *Worktree) Commit(ctx context.Context, message string, files map[string]
 
 // Push pushes what was committed.
 func (w *Worktree) Push(ctx context.Context) error {
-	_, err := w.git(ctx, "push", "-q", "origin", "HEAD:refs/heads/"+w.branch)
+	return w.Git(ctx, "push", "-q", "origin", "HEAD:refs/heads/"+w.branch)
+}
+
+// Git runs git in the clone.
+func (w *Worktree) Git(ctx context.Context, args ...string) error {
+	_, err := w.git(ctx, args...)
 	return err
 }
 
