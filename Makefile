@@ -9,7 +9,7 @@ PKG      ?= ./...
 FUZZTIME ?= 10s
 LINT     := go tool -modfile=tools/go.mod golangci-lint
 
-.PHONY: build run demo test lint fmt bench fuzz generate verify ci help
+.PHONY: build run demo test e2e lab-up lab-down lint fmt bench fuzz generate verify ci help
 
 build: ## build bin/millrace
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/millrace ./cmd/millrace
@@ -23,6 +23,16 @@ demo: ## one push through the whole house, each step with its time; needs go and
 test: ## every test, with race detector, shuffled, on real servers (PKG=./queue/... ARGS="-run Lease")
 	test/setup.sh
 	go test -race -shuffle=on -json $(ARGS) $(PKG) | go run ./test/tally
+
+e2e: ## every test that needs a Kubernetes, on the lab (PKG=./runners/kube ARGS="-run Cancel")
+	test/setup.sh
+	PKG='$(filter-out ./...,$(PKG))' ARGS='$(ARGS)' test/lab/e2e.sh
+
+lab-up: ## a real Kubernetes on this machine, and its KUBECONFIG; needs root
+	test/lab/lab.sh up
+
+lab-down: ## end it, and leave nothing behind
+	test/lab/lab.sh down
 
 lint: ## what .golangci.yml means by clean
 	$(LINT) run
@@ -42,10 +52,10 @@ generate: ## rewrite golden files, stories and the diagrams drawn from code
 verify: ## formatted, go.mod files tidy, vetted
 	$(LINT) fmt --diff
 	go mod tidy -diff && go -C tools mod tidy -diff
-	go vet ./...
+	go vet -tags lab ./...
 
 ci: ## all that a change must pass
 	.ci/run
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
