@@ -59,6 +59,12 @@ type Runner struct {
 	Runner   runners.Runner
 }
 
+// Secret is one of the operator's: where it is kept and who may use it.
+type Secret struct {
+	From   runners.Keeper
+	Policy run.SecretPolicy
+}
+
 // Queues are the lines that the agent stands at.
 type Queues struct {
 	Plan   queue.Queue[string]                    // ids of deliveries
@@ -82,6 +88,8 @@ type Config struct {
 	DefaultRunner string
 	Catalogue     template.Catalogue
 	Definitions   Definitions
+	Secrets       map[string]Secret
+	Token         func(run, task string, attempt int) string // by which a task proves who it is; nil: tasks have none
 
 	Queues Queues
 	Inbox  inbox.Inbox

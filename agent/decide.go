@@ -31,7 +31,7 @@ func (a *Agent) decide(ctx context.Context, e triggers.Event) (store.Plan, []*ru
 		p.Explanations = []store.Explained{{Explanation: pipeline.Explanation{Reason: reason}}}
 	}
 	c := run.Compilation{
-		Event: e, Catalogue: a.cfg.Catalogue, Runners: a.runnerInfo(), DefaultRunner: a.cfg.DefaultRunner,
+		Event: e, Catalogue: a.cfg.Catalogue, Runners: a.runnerInfo(), DefaultRunner: a.cfg.DefaultRunner, Secrets: a.policies(),
 		Cause: run.Cause{Kind: "delivery", ID: e.Delivery}, At: p.At,
 	}
 	decisions := Decide(files, c)
@@ -63,15 +63,20 @@ func unread(e triggers.Event) string {
 }
 
 func (a *Agent) read(ctx context.Context, e triggers.Event) ([]triggers.File, []triggers.Unreadable, error) {
-	forge, ok := a.cfg.Forges[e.Forge]
-	if !ok {
-		return nil, nil, fmt.Errorf("forge %q is not configured any more: %w", e.Forge, triggers.ErrPermanent)
-	}
-	from, err := forge.Access.Access(e.Repo)
+	from, err := a.access(e)
 	if err != nil {
 		return nil, nil, err
 	}
 	return a.cfg.Definitions.Definitions(ctx, from, triggers.At{Ref: e.Ref, Commit: e.After})
+}
+
+// access is how an event's repository is fetched.
+func (a *Agent) access(e triggers.Event) (triggers.Access, error) {
+	forge, ok := a.cfg.Forges[e.Forge]
+	if !ok {
+		return triggers.Access{}, fmt.Errorf("forge %q is not configured any more: %w", e.Forge, triggers.ErrPermanent)
+	}
+	return forge.Access.Access(e.Repo)
 }
 
 func (a *Agent) runnerInfo() map[string]run.RunnerInfo {
@@ -80,6 +85,14 @@ func (a *Agent) runnerInfo() map[string]run.RunnerInfo {
 		infos[name] = run.RunnerInfo{Kind: r.Kind, Line: r.Line}
 	}
 	return infos
+}
+
+func (a *Agent) policies() map[string]run.SecretPolicy {
+	all := make(map[string]run.SecretPolicy, len(a.cfg.Secrets))
+	for name, s := range a.cfg.Secrets {
+		all[name] = s.Policy
+	}
+	return all
 }
 
 // Decision is what one definition file makes of an event: why it matches or not and, where something is to be told,

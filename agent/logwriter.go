@@ -2,25 +2,104 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"strings"
 
 	"github.com/millrace-ci/millrace/agent/logs"
+	"github.com/millrace-ci/millrace/agent/mask"
 )
 
-// logWriter is the runners.Log of one attempt: it appends what a runner writes. Because a runner begins at the first
-// byte each time, and the log leaves out what it has, a joined job's log goes on where it was.
+// logWriter is the runners.Log of one attempt: it hides secrets and appends what is left. A runner that begins at the
+// first byte each time adds nothing twice, because the log leaves out what it has, and what is hidden hangs on the bytes
+// alone. It is for one goroutine.
 type logWriter struct {
 	ctx    context.Context // of the watching: the io.Writer that runners know takes none
 	logs   logs.Logs
 	key    logs.Key
+	log    *slog.Logger
+	values []string // to be hidden
+	masker *mask.Masker
+	masked *mask.Writer // nil before the first byte
 	offset int64
 }
 
-// Write appends p.
+// Mask hides values in all that follows, and in the result. What is too short would be found in any text: it is not
+// hidden, and the daemon's log says so.
+func (w *logWriter) Mask(values ...string) {
+	for _, v := range values {
+		if len(strings.Trim(v, "\r\n")) < mask.MinValue {
+			if v != "" {
+				w.log.WarnContext(w.ctx, "a secret is too short to be hidden", "run", w.key.Run, "task", w.key.Task, "bytes", len(v))
+			}
+			continue
+		}
+		w.values = append(w.values, v)
+	}
+	w.masker = nil
+}
+
+// hide is the masker of all that was told.
+func (w *logWriter) hide() (*mask.Masker, error) {
+	if w.masker == nil {
+		m, err := mask.New(w.values...)
+		if err != nil {
+			return nil, fmt.Errorf("hide secrets: %w", err)
+		}
+		w.masker = m
+	}
+	return w.masker, nil
+}
+
+// Resume goes on behind what the log has. A line that was cut by a crash is ended there.
+func (w *logWriter) Resume() (string, error) {
+	size, line, err := w.logs.Last(w.ctx, w.key)
+	if err != nil {
+		return "", fmt.Errorf("find the log's end: %w", err)
+	}
+	w.offset = size
+	return strings.TrimSuffix(line, "\n"), nil
+}
+
+// Write appends p without its secrets.
 func (w *logWriter) Write(p []byte) (int, error) {
-	if err := w.logs.Append(w.ctx, w.key, w.offset, p); err != nil {
+	if w.masked == nil {
+		m, err := w.hide()
+		if err != nil {
+			return 0, err
+		}
+		w.masked = m.Writer(appender{w})
+	}
+	return w.masked.Write(p)
+}
+
+// close appends what was held back: no more comes.
+func (w *logWriter) close() error {
+	if w.masked == nil {
+		return nil
+	}
+	return w.masked.Close()
+}
+
+// appender is the end of a logWriter that knows the log.
+type appender struct{ *logWriter }
+
+func (a appender) Write(p []byte) (int, error) {
+	if err := a.logs.Append(a.ctx, a.key, a.offset, p); err != nil {
 		return 0, fmt.Errorf("append to log: %w", err)
 	}
-	w.offset += int64(len(p))
+	a.offset += int64(len(p))
 	return len(p), nil
+}
+
+// keep writes a text beside the attempt's output, over nothing: what is kept already stays.
+func (w *logWriter) keep(kind logs.Kind, text []byte) error {
+	m, err := w.hide()
+	if err != nil {
+		return err
+	}
+	key := w.key
+	key.Kind = kind
+	return errors.Join(w.logs.Append(w.ctx, key, 0, []byte(m.Text(string(text)))), w.logs.End(w.ctx, key))
 }

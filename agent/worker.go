@@ -48,7 +48,12 @@ func (w *worker) work(intake, ctx context.Context, l queue.Lease[Attempt]) error
 	if !ok || t.State.Final() || t.Attempt != at.Attempt {
 		return nil
 	}
-	first := t.State == run.Queued
+	if t.State == run.Waiting {
+		if r, err = w.due(ctx, r, at, t.DueAt); err != nil {
+			return err
+		}
+	}
+	first := t.State == run.Queued || t.State == run.Waiting
 	r, err = w.apply(ctx, r, run.Started{Task: at.Task, Attempt: at.Attempt, Worker: w.cfg.Name, At: w.now()})
 	if errors.Is(err, run.ErrStale) {
 		return nil
@@ -66,6 +71,18 @@ func (w *worker) work(intake, ctx context.Context, l queue.Lease[Attempt]) error
 	return w.do(intake, ctx, r, at) // which stops a job that is to be canceled, and has its log
 }
 
+// due lets an attempt start whose wait is over, and hands it back until then: a waiting attempt holds no worker.
+func (w *worker) due(ctx context.Context, r run.Run, at Attempt, when time.Time) (run.Run, error) {
+	if left := when.Sub(w.cfg.Now()); left > 0 {
+		return r, later{left}
+	}
+	r, err := w.apply(ctx, r, run.Due{Task: at.Task, Attempt: at.Attempt, At: w.now()})
+	if err != nil && !errors.Is(err, run.ErrStale) {
+		return r, fmt.Errorf("save that it is due: %w", err)
+	}
+	return r, nil
+}
+
 // giveUp ends an attempt that cannot be brought to its end, once its job is gone for sure.
 func (w *worker) giveUp(ctx context.Context, at Attempt, err error) error {
 	r, loadErr := w.cfg.Runs.Load(ctx, at.Run)
@@ -75,7 +92,7 @@ func (w *worker) giveUp(ctx context.Context, at Attempt, err error) error {
 	if err := w.runner.Stop(ctx, at.job()); err != nil {
 		return fmt.Errorf("stop job: %w", err)
 	}
-	res := runners.Result{Class: runners.Infrastructure, ExitCode: -1, Reason: "given up: " + err.Error(), EndedAt: w.now()}
+	res := runners.Result{Class: runners.Lost, ExitCode: -1, Reason: "given up: " + err.Error(), EndedAt: w.now()}
 	return w.end(ctx, r, at, res)
 }
 
@@ -96,18 +113,29 @@ func (w *worker) stop(ctx context.Context, r run.Run, at Attempt) error {
 
 // do makes sure that the attempt has a job, waits for its end and saves it.
 func (w *worker) do(intake, ctx context.Context, r run.Run, at Attempt) error {
-	r, res, err := w.start(ctx, r, at)
+	log := w.logOf(ctx, r, at)
+	r, res, err := w.start(ctx, r, at, log)
 	if err != nil {
 		return err
 	}
 	if res == nil {
-		got, err := w.await(intake, ctx, r, at)
+		got, err := w.await(intake, ctx, r, at, log)
 		if err != nil {
 			return err
 		}
 		res = &got
 	}
 	return w.end(ctx, r, at, *res)
+}
+
+// logOf is the attempt's log, which hides what the agent itself gives the attempt.
+func (w *worker) logOf(ctx context.Context, r run.Run, at Attempt) *logWriter {
+	log := &logWriter{ctx: ctx, logs: w.cfg.Logs, key: at.log(), log: w.cfg.Log}
+	log.Mask(w.token(at))
+	if from, err := w.access(r.Plan.Event); err == nil {
+		log.Mask(string(from.Password))
+	}
+	return log
 }
 
 // end ends the log and saves how the attempt ended.
@@ -123,20 +151,32 @@ func (w *worker) end(ctx context.Context, r run.Run, at Attempt, res runners.Res
 		return fmt.Errorf("save end: %w", err)
 	}
 	t, _, _ := r.Task(at.Task)
-	w.cfg.Metrics.AttemptEnded(string(res.Class), t.EndedAt.Sub(t.StartedAt))
+	took := t.EndedAt.Sub(t.StartedAt)
+	if n := len(t.Past); t.Attempt != at.Attempt && n > 0 {
+		took = t.Past[n-1].EndedAt.Sub(t.Past[n-1].StartedAt)
+	}
+	w.cfg.Metrics.AttemptEnded(string(res.Class), took)
 	w.cfg.Log.InfoContext(ctx, "attempt ended", "run", at.Run, "task", at.Task, "attempt", at.Attempt, "class", res.Class, "state", t.State)
 	return nil
 }
 
 // start makes the attempt's job unless it is known to exist. It returns a result at once when there is no job to be.
-func (w *worker) start(ctx context.Context, r run.Run, at Attempt) (run.Run, *runners.Result, error) {
-	t, _, _ := r.Task(at.Task)
+func (w *worker) start(ctx context.Context, r run.Run, at Attempt, log *logWriter) (run.Run, *runners.Result, error) {
+	t, plan, _ := r.Task(at.Task)
 	if t.UID != "" {
 		return r, nil, nil
 	}
-	job, err := w.job(r, at)
+	job, err := w.Job(r, at)
 	if err != nil {
 		return r, w.refused(err), nil
+	}
+	manifest, err := w.manifest(job, log)
+	if err != nil {
+		return r, nil, err
+	}
+	if plan.DryRun {
+		res, err := w.rehearse(manifest, t.StartedAt, log)
+		return r, res, err
 	}
 	uid, err := w.runner.Start(ctx, job)
 	switch {
@@ -161,13 +201,13 @@ func (w *worker) refused(err error) *runners.Result {
 
 // await waits for the job's end, copies its log, and stops it when the run is canceled meanwhile. When intake ends it
 // only stops watching: whoever leases the attempt next joins the job.
-func (w *worker) await(intake, ctx context.Context, r run.Run, at Attempt) (runners.Result, error) {
+func (w *worker) await(intake, ctx context.Context, r run.Run, at Attempt, log *logWriter) (runners.Result, error) {
 	watching, stop := context.WithCancel(ctx)
 	defer context.AfterFunc(intake, stop)()
 	var canceler sync.WaitGroup
 	canceler.Go(func() { w.stopWhenCanceled(watching, at) })
 	t, _, _ := r.Task(at.Task)
-	res, err := w.runner.Wait(watching, at.job(), t.UID, &logWriter{ctx: watching, logs: w.cfg.Logs, key: at.log()})
+	res, err := w.runner.Wait(watching, at.job(), t.UID, log)
 	stop()
 	canceler.Wait()
 	switch {
@@ -176,7 +216,11 @@ func (w *worker) await(intake, ctx context.Context, r run.Run, at Attempt) (runn
 	case err != nil:
 		return res, fmt.Errorf("wait for job: %w", err)
 	}
-	return res, nil
+	if err := log.close(); err != nil {
+		return res, err
+	}
+	w.witness(ctx, at, t.UID, log)
+	return hidden(res, log)
 }
 
 // stopWhenCanceled stops the job once the run is to end early, and returns then or when ctx ends.

@@ -4,13 +4,18 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
 )
 
-// MaxCommand bounds the bytes of a job's command and environment together: far below what a kernel takes.
-const MaxCommand = 1 << 20
+const (
+	// MaxCommand bounds the bytes of a job's command and environment together: far below what a kernel takes.
+	MaxCommand = 1 << 20
+	// MaxFiles bounds the bytes of a job's files together.
+	MaxFiles = 64 << 10
+)
 
 var (
 	idPattern     = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
@@ -41,7 +46,7 @@ func (j Job) check() error {
 	if j.Image != "" && !imagePattern.MatchString(j.Image) {
 		return fmt.Errorf("image %.80q is not the name of an image", j.Image)
 	}
-	size := 0
+	size, files := 0, 0
 	for _, arg := range j.Command {
 		size += len(arg)
 		if strings.ContainsRune(arg, 0) {
@@ -55,6 +60,20 @@ func (j Job) check() error {
 		}
 		if strings.ContainsRune(value, 0) {
 			return fmt.Errorf("the value of %s holds a NUL byte", name)
+		}
+	}
+	for path, data := range j.Files {
+		if !cleanPath(path) {
+			return fmt.Errorf("file %.80q is not an absolute clean path", path)
+		}
+		files += len(path) + len(data)
+	}
+	if files > MaxFiles {
+		return fmt.Errorf("files take %d bytes, at most %d are possible", files, MaxFiles)
+	}
+	for _, s := range j.Secrets {
+		if err := s.check(); err != nil {
+			return err
 		}
 	}
 	if size > MaxCommand {
@@ -92,6 +111,26 @@ func CheckEnv(name string) error {
 	return nil
 }
 
+// cleanPath tells whether p is absolute and has no part that means another folder.
+func cleanPath(p string) bool {
+	return path.IsAbs(p) && path.Clean(p) == p && p != "/" && len(p) <= 1024 && !strings.ContainsAny(p, ":\x00")
+}
+
+func (s Secret) check() error {
+	switch {
+	case s.Env != "" && s.Path != "" || s.Env == "" && s.Path == "":
+		return fmt.Errorf("secret %s is to be an environment variable or files, one of both", s.Name)
+	case s.Env != "" && s.Key == "":
+		return fmt.Errorf("secret %s has several entries, and one environment variable holds one: write %[1]s/KEY", s.Name)
+	case s.Path != "" && !cleanPath(s.Path):
+		return fmt.Errorf("secret %s: its path %.80q is not absolute and clean", s.Name, s.Path)
+	}
+	if s.Env != "" {
+		return CheckEnv(s.Env)
+	}
+	return nil
+}
+
 func (s Source) check() error {
 	if s.URL == "" {
 		return nil
@@ -104,6 +143,9 @@ func (s Source) check() error {
 	}
 	if s.Ref != "" && !validRef(s.Ref) {
 		return fmt.Errorf("source ref %.80q is not a full name of a git ref", s.Ref)
+	}
+	if s.Key != nil && !strings.HasPrefix(s.URL, "ssh://") {
+		return errors.New("a key is for an ssh:// source")
 	}
 	if strings.ContainsAny(s.Username, ":\r\n\x00") || strings.ContainsAny(s.Password, "\r\n\x00") || len(s.Username)+len(s.Password) > 16<<10 {
 		return errors.New("source credentials hold a line break or are too long")

@@ -27,6 +27,55 @@ func ParseOutputs(data []byte) (map[string]string, error) {
 	return outputs, nil
 }
 
+// Part is a part of the message that a job leaves. An image is what kaniko writes to --image-name-tag-with-digest-file:
+// a line `REPOSITORY:TAG@DIGEST` for each destination, of which the first counts.
+type Part string
+
+// The parts.
+const (
+	Whole       Part = "whole"        // all of it, without the line break at its end
+	Image       Part = "image"        // REPOSITORY@DIGEST
+	ImageTagged Part = "image_tagged" // REPOSITORY:TAG
+	ImageDigest Part = "image_digest"
+)
+
+// ParseMessage reads the message of a job that does not write dotenv. An empty message has no outputs. It is pure.
+func ParseMessage(message string, want map[string]Part) (map[string]string, error) {
+	outputs := map[string]string{}
+	message = strings.TrimSpace(message)
+	if message == "" {
+		return outputs, nil
+	}
+	first, _, _ := strings.Cut(message, "\n")
+	tagged, digest, isImage := strings.Cut(strings.TrimSpace(first), "@")
+	for name, part := range want {
+		if part != Whole && !isImage {
+			return nil, fmt.Errorf("output %s: the job left no name of an image with its digest, but %.80q", name, first)
+		}
+		switch part {
+		case Whole:
+			outputs[name] = message
+		case Image:
+			outputs[name] = untagged(tagged) + "@" + digest
+		case ImageTagged:
+			outputs[name] = tagged
+		case ImageDigest:
+			outputs[name] = digest
+		default:
+			return nil, fmt.Errorf("output %s: there is no part %q of a message", name, part)
+		}
+	}
+	return outputs, nil
+}
+
+// untagged cuts the tag off; the colon of a port is none.
+func untagged(image string) string {
+	if i := strings.LastIndexByte(image, ':'); i > strings.LastIndexByte(image, '/') {
+		return image[:i]
+	}
+	return image
+}
+
 // dotenv reads entries off the front of rest.
 type dotenv struct {
 	rest string

@@ -34,6 +34,19 @@ type Runner interface {
 	Stop(ctx context.Context, id string) error
 }
 
+// Renderer is the power of a Runner that can say beforehand what a job becomes.
+type Renderer interface {
+	// Render writes what Start would make, as YAML, and makes nothing; it asks nobody. Errors: ErrRefused.
+	Render(job Job) ([]byte, error)
+}
+
+// Witness is the power of a Runner that sees more of a job than its Result tells.
+type Witness interface {
+	// Evidence writes what there is of the job now and what was noted about it, as YAML for people who look for the
+	// cause. It may be empty: what is gone cannot be asked.
+	Evidence(ctx context.Context, id, uid string) ([]byte, error)
+}
+
 // Sweeper is the power of a Runner that keeps something of ended jobs.
 type Sweeper interface {
 	// Sweep removes what is left of ended and stopped jobs that keep does not want, and tells how many they were. keep
@@ -41,10 +54,15 @@ type Sweeper interface {
 	Sweep(ctx context.Context, keep func(id string) bool) (int, error)
 }
 
-// Log is where a job's output goes. It is a type of its own because it is where a runner will tell which values are to
-// be hidden, once tasks are given secrets.
+// Log is where a job's output goes, as lines `<RFC 3339 nanoseconds UTC> <container> <text>`.
 type Log interface {
 	io.Writer
+	// Mask tells values that are hidden in all that is written from then on: a runner tells them before the first byte.
+	Mask(values ...string)
+	// Resume returns the last whole line that an earlier Wait wrote, without its line break, "" if there is none, and
+	// lets Write go on behind it. A runner that does not call it writes from the job's first byte: what the log has of
+	// that already is left out.
+	Resume() (string, error)
 }
 
 // Job is one attempt of a task, in words that every runner understands.
@@ -58,17 +76,52 @@ type Job struct {
 	Image   string            // container image; a runner without containers says in the log that it is not used
 	Command []string          // argv
 	Env     map[string]string // values are data, never code
+	Secrets []Secret          // values that only the runner reads
+	Files   map[string][]byte // by absolute path in the container: small things that are no secret
 	Event   []byte            // the event as JSON; the runner puts it into a file and names that MILLRACE_EVENT
+	Outputs map[string]Part   // how a message that is no dotenv becomes outputs, see ParseMessage; none: it is dotenv
 	Timeout time.Duration     // from the start of the command, 0 = none
 	Grace   time.Duration     // between asking the command to end and ending it
+	Pod     Pod
+}
+
+// Pod is what a job asks of a cluster. A runner that has none passes over it; one that has checks it against what its
+// operator allows. The zero Pod asks for nothing.
+type Pod struct {
+	ServiceAccount string
+	APIToken       bool   // the command speaks to the cluster's API as the service account
+	Root           bool   // the command must be root: Pod Security 'baseline' instead of 'restricted'
+	Shell          bool   // the image has a POSIX shell at /bin/sh, so that a summary can be brought home
+	CPU, Memory    string // Kubernetes quantities, requested and not to be exceeded; "": the operator's default
+	NodeSelector   map[string]string
+	Tolerations    []string // KEY, KEY=VALUE, KEY:EFFECT or KEY=VALUE:EFFECT
+}
+
+// Secret is something that its operator keeps and a job is given, as an environment variable or as files. It stands for
+// the values; those never leave the runner.
+type Secret struct {
+	Name string            // as the operator calls it, for messages
+	From Keeper            // where it is kept
+	Key  string            // one entry of it; "": all of them, as files only
+	Env  string            // the environment variable that it becomes, or
+	Path string            // the absolute path of the folder in which each entry is a file
+	As   map[string]string // what an entry's file is called, where not by the entry's own name
+}
+
+// Keeper is where a secret is kept. One field is set.
+type Keeper struct {
+	Kubernetes string   // NAMESPACE/NAME of a Secret
+	File       string   // of dotenv form, at the host of the runner
+	Env        []string // environment variables of the runner's process; each is an entry by its name
 }
 
 // Source is the commit that the job works on. The runner brings it to the working directory before the command starts.
 type Source struct {
 	URL      string // http, https, ssh; "": the job gets an empty working directory
 	Username string
-	Password string // never in the command's environment, in a log or in Redis
-	Ref      string // where the commit is found, when the server does not give out bare commits
+	Password string  // never in the command's environment, in a log or in Redis
+	Key      *Secret // for ssh: its entries are `ssh-privatekey` or `id_rsa`, and `known_hosts`
+	Ref      string  // where the commit is found, when the server does not give out bare commits
 	Commit   string
 }
 
@@ -83,7 +136,7 @@ const (
 	Canceled       Class = "canceled"       // Stop ended it
 	Infrastructure Class = "infrastructure" // the command never started: no source, no image, no room
 	Lost           Class = "lost"           // it was made and is not there any more, nobody can say how it ended
-	Refused        Class = "refused"        // see ErrRefused
+	Refused        Class = "refused"        // see ErrRefused; also when only the place where it was to run could tell: no such image, secret or account
 )
 
 // Result is how one attempt ended.

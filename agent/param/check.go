@@ -26,9 +26,16 @@ func (d Decl) check(v Value) (Value, error) {
 	case List:
 		return d.checkList(v)
 	case Map:
-		return checkMap(v)
+		return d.checkMap(v)
+	case Secret:
+		if v.Secret == nil {
+			return v, errors.New("takes a secret that the operator keeps, written {secret: NAME} or {secret: NAME/KEY}, never a value")
+		}
+		return v, nil
 	}
 	switch {
+	case v.Output != nil && d.Use == UseRunner:
+		return v, errors.New("is for the runner, and no output of a task sets it")
 	case v.Output != nil:
 		return v, nil
 	case v.Text == nil:
@@ -60,7 +67,7 @@ func (d Decl) checkList(v Value) (Value, error) {
 	}
 	for _, item := range v.List {
 		switch {
-		case item.Output != nil:
+		case item.Output != nil && d.Use != UseRunner:
 		case item.Text == nil:
 			return v, fmt.Errorf("takes a list of texts, with %s in it", item.kind())
 		case len(d.Options) > 0 && !slices.Contains(d.Options, *item.Text):
@@ -74,14 +81,15 @@ func (d Decl) checkList(v Value) (Value, error) {
 	return v, nil
 }
 
-func checkMap(v Value) (Value, error) {
+func (d Decl) checkMap(v Value) (Value, error) {
 	if v.Map == nil {
 		return v, fmt.Errorf("takes a mapping of names to texts, not %s", v.kind())
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Map)) {
 		item := v.Map[name]
 		switch {
-		case item.Output != nil:
+		case item.Output != nil && d.Use != UseRunner:
+		case item.Secret != nil && d.Secrets:
 		case item.Text == nil:
 			return v, fmt.Errorf("takes a mapping of names to texts, and %s is %s", quote(name), item.kind())
 		default:

@@ -11,9 +11,10 @@ const (
 	Text    Type = "text"
 	Boolean Type = "boolean"
 	Number  Type = "number"
-	Enum    Type = "enum" // one of Options
-	List    Type = "list" // of texts
-	Map     Type = "map"  // of names to texts
+	Enum    Type = "enum"   // one of Options
+	List    Type = "list"   // of texts
+	Map     Type = "map"    // of names to texts
+	Secret  Type = "secret" // a reference to one of the operator's secrets, never a value
 )
 
 // Use is where a value goes.
@@ -23,6 +24,7 @@ type Use string
 const (
 	UseEnv      Use = "env"      // an environment variable of the task, under the parameter's name
 	UseTemplate Use = "template" // only where the template says ${NAME}
+	UseRunner   Use = "runner"   // what the job asks of its runner; no output sets it
 )
 
 // Decl declares a parameter.
@@ -37,6 +39,7 @@ type Decl struct {
 	Options     []string `json:"options,omitempty"`     // of an Enum, or what a List may hold
 	ReadOnly    bool     `json:"read_only,omitempty"`   // one that has a value keeps it
 	FromOutput  bool     `json:"from_output,omitempty"` // an earlier task's output of this name sets it
+	Secrets     bool     `json:"secrets,omitempty"`     // of a Map: its items may be references to secrets
 	Deprecated  string   `json:"deprecated,omitempty"`  // what to use instead
 }
 
@@ -45,14 +48,22 @@ type Value struct {
 	Null   bool             `json:"null,omitempty"` // clears a default
 	Text   *string          `json:"text,omitempty"` // also a boolean ("true", "false") and a number, as written
 	List   []Value          `json:"list,omitzero"`  // of Text and Output
-	Map    map[string]Value `json:"map,omitzero"`   // of Text and Output
+	Map    map[string]Value `json:"map,omitzero"`   // of Text, Output and Secret
 	Output *Output          `json:"output,omitempty"`
+	Secret *SecretRef       `json:"secret,omitempty"`
 }
 
 // Output refers to an output of an earlier task of the same run, written {output: image.IMAGE}.
 type Output struct {
 	Task string `json:"task"`
 	Name string `json:"name"`
+}
+
+// SecretRef refers to one of the operator's secrets, written {secret: harbor} or, for one entry of it, {secret:
+// harbor/config.json}. What it stands for only the runner ever reads.
+type SecretRef struct {
+	Name string `json:"name"`
+	Key  string `json:"key,omitempty"`
 }
 
 // Pos is a place in a file, both from 1. The zero Pos is no place.

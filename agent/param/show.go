@@ -15,6 +15,8 @@ func (v Value) String() string {
 		return *v.Text
 	case v.Output != nil:
 		return "{output: " + v.Output.Task + "." + v.Output.Name + "}"
+	case v.Secret != nil:
+		return "{secret: " + v.Secret.String() + "}"
 	case v.Map != nil:
 		var entries []string
 		for _, name := range slices.Sorted(maps.Keys(v.Map)) {
@@ -27,4 +29,12 @@ func (v Value) String() string {
 		items = append(items, item.String())
 	}
 	return "[" + strings.Join(items, ", ") + "]"
+}
+
+// String writes the reference as a definition does: NAME or NAME/KEY.
+func (r SecretRef) String() string {
+	if r.Key == "" {
+		return r.Name
+	}
+	return r.Name + "/" + r.Key
 }

@@ -11,7 +11,7 @@ func TextValue(s string) Value { return Value{Text: &s} }
 
 // Empty tells whether the value says nothing: no text, or one without characters, and no item. Null says something.
 func (v Value) Empty() bool {
-	return !v.Null && v.Output == nil && (v.Text == nil || *v.Text == "") && len(v.List) == 0 && len(v.Map) == 0
+	return !v.Null && v.Output == nil && v.Secret == nil && (v.Text == nil || *v.Text == "") && len(v.List) == 0 && len(v.Map) == 0
 }
 
 // Size is how many bytes of text the value has.
@@ -40,6 +40,21 @@ func (v Value) Outputs() []Output {
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Map)) {
 		refs = append(refs, v.Map[name].Outputs()...)
+	}
+	return refs
+}
+
+// Secrets lists the secrets that the value refers to.
+func (v Value) Secrets() []SecretRef {
+	var refs []SecretRef
+	if v.Secret != nil {
+		refs = append(refs, *v.Secret)
+	}
+	for _, item := range v.List {
+		refs = append(refs, item.Secrets()...)
+	}
+	for _, name := range slices.Sorted(maps.Keys(v.Map)) {
+		refs = append(refs, v.Map[name].Secrets()...)
 	}
 	return refs
 }
@@ -86,6 +101,8 @@ func (v Value) kind() string {
 		return "a mapping"
 	case v.Output != nil:
 		return "an output"
+	case v.Secret != nil:
+		return "a secret"
 	}
 	return "nothing"
 }

@@ -24,6 +24,7 @@ const (
 	maxParams   = 100 // in one place
 	maxPatterns = 50  // in one filter
 	maxProblems = 100 // that are told at once
+	maxRetries  = 10  // of a task
 )
 
 // Decode reads a definition strictly and reports all its problems at once, in the order of the file. The Pipeline of a
@@ -77,6 +78,7 @@ var (
 	validTask    = regexp.MustCompile(`^[a-z0-9-]{1,40}$`)
 	validUses    = regexp.MustCompile(`^(?:\./)?[A-Za-z0-9._-]{1,64}(?:@[A-Za-z0-9._-]{1,32})?$`)
 	validOutput  = regexp.MustCompile(`^([a-z0-9-]{1,40})\.([A-Z][A-Z0-9_]{0,63})$`)
+	validSecret  = regexp.MustCompile(`^([a-z0-9-]{1,40})(?:/([A-Za-z0-9._-]{1,253}))?$`)
 	validVisible = regexp.MustCompile(`^[\pL\pM\pN\pP\pS ]{1,64}$`)
 )
 

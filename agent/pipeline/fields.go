@@ -1,6 +1,12 @@
 package pipeline
 
-import "go.yaml.in/yaml/v3"
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
 
 const (
 	wantsName    = "1 to 64 of A-Z, a-z, 0-9, `.`, `_` and `-`"
@@ -137,6 +143,28 @@ func (d *decoder) task(t *Task) read {
 			"runner":        d.text(&t.Runner, "`runner`", validName, wantsName),
 			"timeout":       d.duration(&t.Timeout, "`timeout`"),
 			"ignore_failed": d.flag(&t.IgnoreFailed, "`ignore_failed`"),
+			"retry":         d.retry(&t.Retry),
+			"dry_run":       d.flag(&t.DryRun, "`dry_run`"),
 		}, "name", "uses")
 	}
+}
+
+// retryable are the ends of an attempt that an author may let another follow.
+var retryable = []string{"failure", "infrastructure", "timeout", "lost"}
+
+func (d *decoder) retry(r *Retry) read {
+	return func(n *yaml.Node) {
+		d.mapping(n, "`retry`", keys{
+			"max":     d.count(&r.Max, "`max`", 1, maxRetries),
+			"on":      d.patterns(&r.On, "`on`", checkRetryable),
+			"backoff": d.duration(&r.Backoff, "`backoff`"),
+		}, "max")
+	}
+}
+
+func checkRetryable(class string) error {
+	if !slices.Contains(retryable, class) {
+		return fmt.Errorf("`on` takes %s, not %s", strings.Join(retryable, ", "), quote(class))
+	}
+	return nil
 }

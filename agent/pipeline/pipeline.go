@@ -71,7 +71,24 @@ type Task struct {
 	Runner       string        `json:"runner,omitempty"`  // "": the default
 	Timeout      time.Duration `json:"timeout,omitempty"` // of one attempt, 0 = none
 	IgnoreFailed bool          `json:"ignore_failed,omitempty"`
+	Retry        Retry         `json:"retry,omitzero"`
+	DryRun       bool          `json:"dry_run,omitempty"` // show what would run, and run nothing
 	Pos          param.Pos     `json:"-"`
+}
+
+// Retry says after which ends of an attempt another follows.
+type Retry struct {
+	Max     int           `json:"max"`               // attempts beyond the first
+	On      []string      `json:"on,omitempty"`      // classes of package runners; none: failure
+	Backoff time.Duration `json:"backoff,omitempty"` // before the second attempt, doubled before each later one; 0: the default
+}
+
+// Classes is On, or what stands for none.
+func (r Retry) Classes() []string {
+	if len(r.On) == 0 {
+		return []string{"failure"}
+	}
+	return r.On
 }
 
 // Problem is a mistake in a definition. It prints as FILE:LINE:COL: message.

@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -144,6 +145,18 @@ func (d *decoder) flag(dst *bool, what string) read {
 			return
 		}
 		*dst = strings.EqualFold(n.Value, "true")
+	}
+}
+
+// count reads a whole number.
+func (d *decoder) count(dst *int, what string, least, most int) read {
+	return func(n *yaml.Node) {
+		v, err := strconv.Atoi(n.Value)
+		if n.Kind != yaml.ScalarNode || err != nil || v < least || v > most {
+			d.fail(n, "%s is a number from %d to %d, not %s", what, least, most, kind(n))
+			return
+		}
+		*dst = v
 	}
 }
 

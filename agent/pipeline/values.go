@@ -61,7 +61,8 @@ func (d *decoder) paramForm(n *yaml.Node, dst *string) bool {
 	return ok
 }
 
-// value reads a parameter's value: a text, number, boolean or null, a list or mapping of those, or {output: TASK.NAME}.
+// value reads a parameter's value: a text, number, boolean or null, a list or mapping of those, {output: TASK.NAME} or
+// {secret: NAME/KEY}.
 func (d *decoder) value(n *yaml.Node) param.Value {
 	switch {
 	case isNull(n):
@@ -83,6 +84,8 @@ func (d *decoder) value(n *yaml.Node) param.Value {
 // item reads a value inside a list or a mapping, or one that is neither.
 func (d *decoder) item(n *yaml.Node) param.Value {
 	switch {
+	case isReference(n) && follow(n.Content[0]).Value == "secret":
+		return d.secret(follow(n.Content[1]))
 	case isReference(n):
 		return d.reference(follow(n.Content[1]))
 	case isNull(n):
@@ -95,9 +98,25 @@ func (d *decoder) item(n *yaml.Node) param.Value {
 	return param.TextValue(n.Value)
 }
 
-// isReference tells whether a value is {output: ...}. A mapping with only that key is always one.
+// isReference tells whether a value is {output: ...} or {secret: ...}. A mapping with only that key is always one.
 func isReference(n *yaml.Node) bool {
-	return n.Kind == yaml.MappingNode && len(n.Content) == 2 && follow(n.Content[0]).Value == "output"
+	if n.Kind != yaml.MappingNode || len(n.Content) != 2 {
+		return false
+	}
+	key := follow(n.Content[0]).Value
+	return key == "output" || key == "secret"
+}
+
+func (d *decoder) secret(n *yaml.Node) param.Value {
+	s, ok := d.scalar(n, "`secret`")
+	m := validSecret.FindStringSubmatch(s)
+	if ok && m == nil {
+		d.fail(n, "`secret` names one that the operator keeps, and the entry of it where that matters, such as harbor/config.json, not %.80q", s)
+	}
+	if m == nil {
+		return param.Value{Null: true}
+	}
+	return param.Value{Secret: &param.SecretRef{Name: m[1], Key: m[2]}}
 }
 
 func (d *decoder) reference(n *yaml.Node) param.Value {

@@ -125,7 +125,7 @@ func (r *Run) derive() (State, string) {
 	case r.Plan.Skip != "":
 		return Skipped, r.Plan.Skip
 	}
-	final, begun, ran, failed := true, false, false, ""
+	final, begun, ran, failed := true, !r.StartedAt.IsZero(), false, ""
 	for i := range r.Tasks {
 		t := &r.Tasks[i]
 		final = final && t.State.Final()

@@ -43,6 +43,10 @@ func (r *Run) take(f Fact) (time.Time, error) {
 		return f.At, r.create(f)
 	case Ended:
 		return f.At, r.end(f)
+	case Due:
+		return f.At, r.due(f)
+	case Wrote:
+		return f.At, r.write(f)
 	case Gone:
 		return f.At, r.vanish(f)
 	case Cancel:
@@ -68,7 +72,7 @@ func (r *Run) start(f Started) error {
 	if err := t.move(started); err != nil {
 		return err
 	}
-	t.Worker = f.Worker
+	t.Worker, t.Reason = f.Worker, ""
 	if t.StartedAt.IsZero() {
 		t.StartedAt = f.At
 	}
@@ -94,6 +98,9 @@ func (r *Run) create(f Created) error {
 }
 
 func (r *Run) end(f Ended) error {
+	if r.past(f) {
+		return nil // told twice
+	}
 	t, err := r.attempt(f.Task, f.Attempt)
 	if err != nil {
 		return err
@@ -110,15 +117,16 @@ func (r *Run) end(f Ended) error {
 		v = r.goneVerb()
 	case f.Result.Class == runners.Succeeded:
 		v = success
+	default:
+		if next, free := r.retry(t, f.Result); next > 0 {
+			return t.repeat(f, next, free)
+		}
 	}
 	if err := t.move(v); err != nil {
 		return err
 	}
-	t.Class, t.ExitCode, t.EndedAt = f.Result.Class, &f.Result.ExitCode, f.At
-	if at := f.Result.EndedAt.UTC().Truncate(time.Millisecond); at.After(t.StartedAt) && at.Before(f.At) {
-		t.EndedAt = at // its job ended while nobody watched
-	}
-	t.Outputs, t.Summary = f.Result.Outputs, f.Result.Summary
+	t.Class, t.ExitCode, t.EndedAt = f.Result.Class, &f.Result.ExitCode, t.ended(f)
+	t.Outputs, t.Summary = merged(t.Outputs, f.Result.Outputs), f.Result.Summary
 	if v == success || v == failure {
 		t.Reason = f.Result.Reason
 		t.Ignored = t.State == Failed && r.plan(t).IgnoreFailed
@@ -157,7 +165,7 @@ func (r *Run) interrupt(v verb, e Ending) {
 		if !ok {
 			continue
 		}
-		t.State, t.Reason = to, e.Reason
+		t.State, t.Reason, t.DueAt = to, e.Reason, time.Time{}
 		if to.Final() {
 			t.EndedAt = e.At
 		}

@@ -23,7 +23,8 @@ type Compilation struct {
 	Catalogue     template.Catalogue
 	Runners       map[string]RunnerInfo // the configured ones by name; nil: unknown, so nothing is checked against them
 	DefaultRunner string
-	Given         []param.Given // by who starts the run: over what the file says
+	Secrets       map[string]SecretPolicy // the operator's by name; nil: unknown, so nothing is checked against them
+	Given         []param.Given           // by who starts the run: over what the file says
 	Cause         Cause
 	At            time.Time
 }
@@ -101,7 +102,7 @@ func (k *compiler) stage(st pipeline.Stage) StagePlan {
 
 func (k *compiler) task(st pipeline.Stage, t pipeline.Task) TaskPlan {
 	k.names(t.With)
-	plan := TaskPlan{Name: t.Name, Timeout: t.Timeout, IgnoreFailed: t.IgnoreFailed}
+	plan := TaskPlan{Name: t.Name, Timeout: t.Timeout, IgnoreFailed: t.IgnoreFailed, Retry: t.Retry, DryRun: t.DryRun}
 	tmpl, err := k.Catalogue.Find(t.Uses)
 	if err != nil {
 		k.fail(t.UsesPos, "%s", err)

@@ -57,7 +57,7 @@ func (r Run) Outstanding() []Effect {
 // want is what one task wants, nil for nothing.
 func (r *Run) want(t *Task) Effect {
 	switch t.State {
-	case Queued, Running: // a running attempt wants somebody who watches it
+	case Waiting, Queued, Running: // a running attempt wants somebody who watches it, a waiting one who starts it when it is due
 		return Enqueue{t.Name, t.Attempt, r.plan(t).Line}
 	case Canceling:
 		return Stop{t.Name, t.Attempt, r.plan(t).Line}

@@ -21,7 +21,13 @@ func (t Task) Same(o Task) bool {
 	return t.Name == o.Name && t.State == o.State && t.Reason == o.Reason && t.Attempt == o.Attempt &&
 		t.Worker == o.Worker && t.UID == o.UID && t.Ignored == o.Ignored &&
 		t.QueuedAt.Equal(o.QueuedAt) && t.StartedAt.Equal(o.StartedAt) && t.EndedAt.Equal(o.EndedAt) &&
-		t.Class == o.Class && samePointee(t.ExitCode, o.ExitCode) && maps.Equal(t.Outputs, o.Outputs) && t.Summary == o.Summary
+		t.Class == o.Class && samePointee(t.ExitCode, o.ExitCode) && maps.Equal(t.Outputs, o.Outputs) && t.Summary == o.Summary &&
+		t.DueAt.Equal(o.DueAt) && slices.EqualFunc(t.Past, o.Past, Past.same)
+}
+
+// same is enough of a comparison: an attempt that ended never changes.
+func (p Past) same(o Past) bool {
+	return p.Attempt == o.Attempt && p.Class == o.Class && p.EndedAt.Equal(o.EndedAt)
 }
 
 func samePointee[T comparable](a, b *T) bool {

@@ -34,6 +34,22 @@ type Ended struct {
 	At      time.Time
 }
 
+// Due says that the time has come for which the attempt was held back.
+type Due struct {
+	Task    string
+	Attempt int
+	At      time.Time
+}
+
+// Wrote brings outputs that the attempt's task sent while it ran. Later ones of a name replace earlier ones, and what
+// the job itself leaves at its end replaces both.
+type Wrote struct {
+	Task    string
+	Attempt int
+	Outputs map[string]string
+	At      time.Time
+}
+
 // Gone says that the attempt's job was stopped and is not there any more.
 type Gone struct {
 	Task    string
@@ -56,6 +72,8 @@ type Expired struct {
 func (Started) fact() {}
 func (Created) fact() {}
 func (Ended) fact()   {}
+func (Due) fact()     {}
+func (Wrote) fact()   {}
 func (Gone) fact()    {}
 func (Cancel) fact()  {}
 func (Expired) fact() {}

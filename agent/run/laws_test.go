@@ -49,7 +49,9 @@ func live(t rapid.TB, draw func(n int) int, n int) {
 	for used := 0; used < len(names); {
 		stage := run.StagePlan{Parallel: draw(2) == 0}
 		for range min(1+draw(3), len(names)-used) {
-			stage.Tasks = append(stage.Tasks, run.TaskPlan{Name: names[used], IgnoreFailed: draw(3) == 0})
+			task := run.TaskPlan{Name: names[used], IgnoreFailed: draw(3) == 0}
+			task.Retry.Max = draw(3)
+			stage.Tasks = append(stage.Tasks, task)
 			used++
 		}
 		plan.Stages = append(plan.Stages, stage)
@@ -66,16 +68,16 @@ func live(t rapid.TB, draw func(n int) int, n int) {
 func anyFact(draw func(int) int, names []string, at time.Time) run.Fact {
 	task := names[draw(len(names))]
 	attempt := 1
-	if draw(12) == 11 {
-		attempt = draw(3)
+	if draw(3) == 2 {
+		attempt = draw(4)
 	}
-	switch draw(16) {
+	switch draw(18) {
 	case 0, 1, 2, 3, 4:
 		return run.Started{Task: task, Attempt: attempt, Worker: names[draw(2)], At: at}
 	case 5, 6, 7:
 		return run.Created{Task: task, Attempt: attempt, UID: names[draw(2)], At: at}
 	case 8, 9, 10, 11:
-		classes := []runners.Class{runners.Succeeded, runners.Succeeded, runners.Failure, runners.Lost, runners.Canceled}
+		classes := []runners.Class{runners.Succeeded, runners.Succeeded, runners.Failure, runners.Lost, runners.Canceled, runners.Infrastructure}
 		class := classes[draw(len(classes))]
 		return run.Ended{Task: task, Attempt: attempt, Result: runners.Result{Class: class}, At: at}
 	case 12:
@@ -84,6 +86,10 @@ func anyFact(draw func(int) int, names []string, at time.Time) run.Fact {
 		return run.Told{To: run.StatusListener, State: "running", At: at}
 	case 14:
 		return run.Expired{At: at}
+	case 15:
+		return run.Due{Task: task, Attempt: attempt, At: at.Add(time.Hour)}
+	case 16:
+		return run.Wrote{Task: task, Attempt: attempt, Outputs: map[string]string{"A": names[draw(2)]}, At: at}
 	}
 	if draw(4) > 0 {
 		return run.Told{To: run.StatusListener, State: "succeeded", At: at}
@@ -150,7 +156,10 @@ func checkRun(t rapid.TB, r run.Run, effects []run.Effect) {
 	all, busy := true, false
 	for _, task := range r.Tasks {
 		all = all && task.State.Final()
-		busy = busy || task.State == run.Queued || task.State == run.Running || task.State == run.Canceling
+		busy = busy || task.State == run.Waiting || task.State == run.Queued || task.State == run.Running || task.State == run.Canceling
+		if len(task.Past) != max(task.Attempt, 1)-1 || (task.State == run.Waiting) == task.DueAt.IsZero() {
+			t.Fatalf("%s is %s in attempt %d, with %d before it, due at %v", task.Name, task.State, task.Attempt, len(task.Past), task.DueAt)
+		}
 		if task.State.Final() == task.EndedAt.IsZero() {
 			t.Fatalf("%s is %s and ended at %v", task.Name, task.State, task.EndedAt)
 		}
@@ -159,6 +168,6 @@ func checkRun(t rapid.TB, r run.Run, effects []run.Effect) {
 		t.Fatalf("the run is %s, ended at %v, its tasks final: %v", r.State, r.EndedAt, all)
 	}
 	if !all && !busy {
-		t.Fatalf("the run is stuck: %s, and no task is queued, running or canceling", r.State)
+		t.Fatalf("the run is stuck: %s, and no task is waiting, queued, running or canceling", r.State)
 	}
 }

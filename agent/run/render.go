@@ -9,13 +9,13 @@ import (
 )
 
 // Render makes what an attempt runs: the task's settings with the outputs of earlier tasks in their place, put into the
-// template, and the system parameters over its environment. url is the daemon's address for people. An error is for the
-// author: an output that is missing, or that is no value of the parameter it is for.
-func Render(r Run, t Task, url string) (template.Rendered, error) {
+// template, and the system parameters over its environment. An error is for the author: an output that is missing, or
+// that is no value of the parameter it is for.
+func Render(r Run, t Task, s Surroundings) (template.Rendered, error) {
 	plan := r.plan(&t)
 	settings := make([]param.Setting, 0, len(plan.Settings))
-	for _, s := range plan.Settings {
-		filled, err := fill(r, plan.Template, s)
+	for _, setting := range plan.Settings {
+		filled, err := fill(r, plan.Template, setting)
 		if err != nil {
 			return template.Rendered{}, err
 		}
@@ -25,7 +25,7 @@ func Render(r Run, t Task, url string) (template.Rendered, error) {
 	if err != nil {
 		return template.Rendered{}, err
 	}
-	maps.Copy(out.Env, System(r.Plan, t, url))
+	maps.Copy(out.Env, System(r.Plan, t, s))
 	return out, nil
 }
 

@@ -71,6 +71,8 @@ type TaskPlan struct {
 	Line         string            `json:"line"`   // name of the queue whose workers can do it
 	Timeout      time.Duration     `json:"timeout,omitempty"`
 	IgnoreFailed bool              `json:"ignore_failed,omitempty"`
+	Retry        pipeline.Retry    `json:"retry,omitzero"`
+	DryRun       bool              `json:"dry_run,omitempty"` // it is rehearsed: no job
 }
 
 // ID names the run that an event makes of a pipeline file: 20 characters of [a-z2-7]. Planning an event twice gives
@@ -117,6 +119,20 @@ type Task struct {
 	Outputs   map[string]string `json:"outputs,omitempty"`
 	Summary   string            `json:"summary,omitempty"`
 	Ignored   bool              `json:"ignored,omitempty"` // it failed and the run goes on
+	DueAt     time.Time         `json:"due_at,omitzero"`   // while it waits: when the attempt may start
+	Past      []Past            `json:"past,omitempty"`    // its earlier attempts, in order
+}
+
+// Past is an attempt that ended and was followed by another.
+type Past struct {
+	Attempt   int           `json:"attempt"`
+	Free      bool          `json:"free,omitempty"` // the one that followed did not count as a retry of the author's
+	UID       string        `json:"uid,omitempty"`
+	StartedAt time.Time     `json:"started_at,omitzero"`
+	EndedAt   time.Time     `json:"ended_at"`
+	Class     runners.Class `json:"class"`
+	ExitCode  int           `json:"exit_code"`
+	Reason    string        `json:"reason,omitempty"`
 }
 
 // Told is what was last told of a run to one listener.

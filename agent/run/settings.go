@@ -112,6 +112,7 @@ func (k *compiler) check(s param.Setting, pos param.Pos, t pipeline.Task, tmpl t
 				t.Name, ref.Task, ref.Name, ref.Task, param.DidYouMean(ref.Task, earlier))
 		}
 	}
+	k.secrets(s, pos, tmpl)
 	if s.Use == param.UseEnv {
 		k.env(s.Name, pos)
 	}

@@ -71,7 +71,8 @@ func tell(t *testing.T, story string) string {
 	return out
 }
 
-// storyPlan reads lines like `check, parallel: unit lint?` (a stage and its tasks, ? = ignore_failed) and `timeout 1h`.
+// storyPlan reads lines like `check, parallel: unit lint?` (a stage and its tasks, ? =
+// ignore_failed, *2 = two retries) and `timeout 1h`.
 func storyPlan(t *testing.T, head string) *run.Snapshot {
 	t.Helper()
 	plan := &run.Snapshot{ID: "story", CreatedAt: time.Date(2026, 11, 23, 9, 0, 0, 0, time.UTC)}
@@ -90,16 +91,19 @@ func storyPlan(t *testing.T, head string) *run.Snapshot {
 		name, parallel := strings.CutSuffix(name, ", parallel")
 		stage := run.StagePlan{Name: name, Parallel: parallel}
 		for task := range strings.FieldsSeq(tasks) {
+			task, retries, _ := strings.Cut(task, "*")
 			task, ignore := strings.CutSuffix(task, "?")
-			stage.Tasks = append(stage.Tasks, run.TaskPlan{Name: task, Line: "local", IgnoreFailed: ignore})
+			plan := run.TaskPlan{Name: task, Line: "local", IgnoreFailed: ignore}
+			plan.Retry.Max, _ = strconv.Atoi(retries)
+			stage.Tasks = append(stage.Tasks, plan)
 		}
 		plan.Stages = append(plan.Stages, stage)
 	}
 	return plan
 }
 
-// storyFact reads one line: `started unit/1 by w1`, `created unit/1 u1`, `ended unit/1 failure 2`, `gone unit/1`,
-// `cancel alice`, `expired`, `told pending`, `told failed: reason`.
+// storyFact reads one line: `started unit/1 by w1`, `created unit/1 u1`, `ended unit/1 failure 2`, `ended
+// unit/1 infrastructure 0 begun` (its container had started), `due unit/2 after 10s`, `wrote unit/1 A=b`, `gone unit/1`, `cancel alice`, `expired`, `told pending`, `told failed: reason`.
 func storyFact(t *testing.T, line string, at time.Time) run.Fact {
 	t.Helper()
 	w := append(strings.Fields(line), "", "", "", "")
@@ -112,7 +116,17 @@ func storyFact(t *testing.T, line string, at time.Time) run.Fact {
 		return run.Created{Task: task, Attempt: attempt, UID: w[2], At: at}
 	case "ended":
 		code, _ := strconv.Atoi(w[3])
-		return run.Ended{Task: task, Attempt: attempt, At: at, Result: runners.Result{Class: runners.Class(w[2]), ExitCode: code}}
+		res := runners.Result{Class: runners.Class(w[2]), ExitCode: code}
+		if w[4] == "begun" {
+			res.StartedAt = at
+		}
+		return run.Ended{Task: task, Attempt: attempt, At: at, Result: res}
+	case "due":
+		wait, _ := time.ParseDuration(w[3])
+		return run.Due{Task: task, Attempt: attempt, At: at.Add(wait)}
+	case "wrote":
+		name, value, _ := strings.Cut(w[2], "=")
+		return run.Wrote{Task: task, Attempt: attempt, Outputs: map[string]string{name: value}, At: at}
 	case "gone":
 		return run.Gone{Task: task, Attempt: attempt, At: at}
 	case "cancel":
@@ -138,12 +152,15 @@ func changes(before, after run.Run, effects []run.Effect, err error) string {
 		fmt.Fprintf(&b, "    refused, %s: %v\n", kind, err)
 	}
 	for i, t := range after.Tasks {
-		was := run.State("")
+		var was run.Task
 		if i < len(before.Tasks) {
-			was = before.Tasks[i].State
+			was = before.Tasks[i]
 		}
-		if was != t.State && t.State != run.Pending {
+		if was.State != t.State && t.State != run.Pending {
 			fmt.Fprintf(&b, "    %s is %s%s\n", t.Name, t.State, because(t.Reason))
+		}
+		if fmt.Sprint(was.Outputs) != fmt.Sprint(t.Outputs) {
+			fmt.Fprintf(&b, "    %s has the outputs %v\n", t.Name, t.Outputs)
 		}
 	}
 	if before.State != after.State {

@@ -7,16 +7,23 @@ import (
 	"github.com/millrace-ci/millrace/triggers"
 )
 
+// Surroundings is what a task is told of the Millrace that runs it.
+type Surroundings struct {
+	URL   string // the daemon's address for people
+	Token string // by which the attempt proves who it is, "" if nobody asks for one
+}
+
 // System is the parameters that every task gets and nobody sets. They are all there for every event, empty where the
-// event has none, but for those of requests. url is the daemon's address for people.
-func System(s *Snapshot, t Task, url string) map[string]string {
+// event has none, but for those of requests.
+func System(s *Snapshot, t Task, around Surroundings) map[string]string {
 	plan, e := s.Stages[t.Stage].Tasks[t.Place], s.Event
 	address, ref := s.ID+"/"+t.Name, plan.Template.Ref()
 	env := map[string]string{
 		"CI":     "true",
 		"RUN_ID": s.ID, "TASK_ID": address, "TEMPLATE": ref, "PIPELINE": s.Pipeline,
-		"ATTEMPT": strconv.Itoa(t.Attempt), "MILLRACE_URL": url,
-		"JOB_TASK_ID": address, "JOB_ID": ref, "PIPELINE_TASK_ID": s.ID, // as mflow calls them
+		"ATTEMPT": strconv.Itoa(t.Attempt), "MILLRACE_URL": around.URL,
+		"TASK_TOKEN":  around.Token,
+		"JOB_TASK_ID": address, "JOB_ID": ref, "PIPELINE_TASK_ID": s.ID, "JOB_TASK_UPDATE_TOKEN": around.Token, // as mflow calls them
 
 		"GIT_REPO": e.Repo.Name, "GIT_SSH_URL": e.Repo.SSHURL, "GIT_HTTP_URL": e.Repo.HTTPURL,
 		"GIT_BRANCH": e.Branch, "GIT_TAG": e.Tag, "GIT_COMMIT_ID": e.After, "GIT_BEFORE": e.Before,

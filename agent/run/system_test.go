@@ -56,7 +56,7 @@ func TestRender(t *testing.T) {
 	e := hostileEvent()
 	image := "api:${SHELL}\"; rm -rf /"
 	r, task := rendering(t, e, map[string]string{"IMAGE": image, "SHELL": "bash"})
-	got, err := run.Render(r, task, "https://ci.example.com")
+	got, err := run.Render(r, task, run.Surroundings{URL: "https://ci.example.com"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestRenderOutputs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r, task := rendering(t, hostileEvent(), tc.outputs)
-			if _, err := run.Render(r, task, ""); err == nil || err.Error() != tc.want {
+			if _, err := run.Render(r, task, run.Surroundings{}); err == nil || err.Error() != tc.want {
 				t.Errorf("got %v, want %s", err, tc.want)
 			}
 		})
@@ -110,7 +110,7 @@ func TestRenderOutputs(t *testing.T) {
 func TestSystemNamesAreNobodys(t *testing.T) {
 	t.Parallel()
 	r, task := rendering(t, hostileEvent(), nil)
-	names := slices.Sorted(maps.Keys(run.System(r.Plan, task, "")))
+	names := slices.Sorted(maps.Keys(run.System(r.Plan, task, run.Surroundings{})))
 	names = append(names, "TASK_TOKEN", "APP_VERSION", "TRACEPARENT", "MILLRACE_EVENT", "MILLRACE_OUTPUT", "JOB_TASK_UPDATE_TOKEN")
 	for _, name := range names {
 		for _, given := range []string{

@@ -9,6 +9,8 @@ const (
 	started  verb = "started"
 	success  verb = "ended, succeeded"
 	failure  verb = "ended, any other class"
+	again    verb = "ended, to be tried again"
+	due      verb = "backoff is over"
 	cancel   verb = "cancel"
 	expire   verb = "run expired"
 	gone     verb = "gone, after cancel"
@@ -34,8 +36,12 @@ var moves = []move{
 	{Running, started, Running}, // another worker joins
 	{Running, success, Succeeded},
 	{Running, failure, Failed},
+	{Running, again, Waiting},
 	{Running, cancel, Canceling},
 	{Running, expire, Canceling},
+	{Waiting, due, Queued},
+	{Waiting, cancel, Canceled},
+	{Waiting, expire, Failed},
 	{Canceling, started, Canceling}, // another worker joins, to end it
 	{Canceling, gone, Canceled},
 	{Canceling, goneLate, Failed},

@@ -2,6 +2,7 @@ package template
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 
@@ -13,6 +14,17 @@ type Rendered struct {
 	Image   string
 	Command []string
 	Env     map[string]string
+	Files   map[string]string
+	Secrets []Secret
+	Runner  map[string]param.Value // what the job asks of its runner, by parameter
+}
+
+// Secret is one that the container is given, as an environment variable (Env) or as files in the folder Path.
+type Secret struct {
+	Ref  param.SecretRef
+	Env  string
+	Path string
+	As   map[string]string // what an entry's file is called, where not by the entry's own name
 }
 
 // Render puts the settings into the template. All of them are filled: none refers to an output. Each scalar is replaced
@@ -24,25 +36,94 @@ func Render(t Template, settings []param.Setting) (Rendered, error) {
 	out := Rendered{Env: map[string]string{}}
 	for _, s := range settings {
 		e.values[s.Name] = s.Value
-		if s.Use == param.UseEnv && s.Value.Text != nil {
-			out.Env[s.Name] = *s.Value.Text
+		switch s.Use {
+		case param.UseEnv:
+			out.setEnv(s.Name, s.Value)
+		case param.UseRunner:
+			if out.Runner == nil {
+				out.Runner = map[string]param.Value{}
+			}
+			out.Runner[s.Name] = s.Value
 		}
 	}
 	for _, name := range t.Container.EnvFrom {
-		for key, v := range e.values[name].Map {
-			if v.Text != nil {
-				out.Env[key] = *v.Text
-			}
+		entries := e.values[name].Map
+		for _, key := range slices.Sorted(maps.Keys(entries)) {
+			out.setEnv(key, entries[key])
 		}
 	}
 	for key, scalar := range t.Container.Env {
-		out.Env[key] = e.expand(scalar)
+		out.setEnv(key, param.TextValue(e.expand(scalar)))
 	}
 	out.Image = e.expand(t.Container.Image)
-	for _, scalar := range t.Container.Command {
-		out.Command = append(out.Command, e.expand(scalar))
+	out.Command = e.command()
+	for path, scalar := range t.Container.Files {
+		if out.Files == nil {
+			out.Files = map[string]string{}
+		}
+		out.Files[path] = e.expand(scalar)
+	}
+	for _, v := range t.Container.Volumes {
+		if ref := e.values[v.Secret].Secret; ref != nil {
+			out.Secrets = append(out.Secrets, Secret{Ref: *ref, Path: v.Path, As: v.As})
+		}
 	}
 	return out, e.err
+}
+
+// setEnv sets one variable, over an earlier one of its name.
+func (r *Rendered) setEnv(name string, v param.Value) {
+	delete(r.Env, name)
+	r.Secrets = slices.DeleteFunc(r.Secrets, func(s Secret) bool { return s.Env == name })
+	switch {
+	case v.Secret != nil:
+		r.Secrets = append(r.Secrets, Secret{Ref: *v.Secret, Env: name})
+	case v.Text != nil:
+		r.Env[name] = *v.Text
+	}
+}
+
+// command is the arguments of the container's process.
+func (e *expander) command() []string {
+	var argv []string
+	for _, scalar := range e.template.Container.Command {
+		argv = append(argv, e.expand(scalar))
+	}
+	for _, a := range e.template.Container.Args {
+		switch {
+		case a.Each != "":
+			argv = append(argv, e.each(a)...)
+		case !e.idle(a.Text):
+			argv = append(argv, e.expand(a.Text))
+		}
+	}
+	return argv
+}
+
+// each makes an argument of every item that is not empty.
+func (e *expander) each(a Arg) []string {
+	v := e.values[a.Each]
+	var argv []string
+	for _, item := range v.List {
+		if !item.Empty() {
+			argv = append(argv, a.Flag+"="+item.String())
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(v.Map)) {
+		argv = append(argv, a.Flag+"="+key+"="+v.Map[key].String())
+	}
+	return argv
+}
+
+// idle tells whether a scalar has references and none of them has a value.
+func (e *expander) idle(scalar string) bool {
+	refs := reference.FindAllString(scalar, -1)
+	for _, ref := range refs {
+		if v := e.values[ref[2:len(ref)-1]]; !v.Empty() {
+			return false
+		}
+	}
+	return len(refs) > 0
 }
 
 var reference = regexp.MustCompile(`\$\{[^}]*\}`)

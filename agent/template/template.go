@@ -7,22 +7,44 @@ import "github.com/millrace-ci/millrace/agent/param"
 
 // Template is one version of a way to do a task.
 type Template struct {
-	Name        string       `json:"name"`
-	Version     string       `json:"version"` // v1
-	Description string       `json:"description"`
-	RunsOn      []string     `json:"runs_on"` // kinds of runner: local, kube
-	Params      []param.Decl `json:"params"`
-	Open        bool         `json:"open,omitempty"` // takes the pipeline's parameters that it does not declare as environment
-	Container   Container    `json:"container"`
+	Name        string            `json:"name"`
+	Version     string            `json:"version"` // v1
+	Description string            `json:"description"`
+	RunsOn      []string          `json:"runs_on"` // kinds of runner: local, kube
+	Params      []param.Decl      `json:"params"`
+	Open        bool              `json:"open,omitempty"`    // takes the pipeline's parameters that it does not declare as environment
+	Outputs     map[string]string `json:"outputs,omitempty"` // what the parts of a message that is no dotenv are called, by name; see runners.Part
+	Container   Container         `json:"container"`
 }
 
 // Container is the process that a task becomes. ${NAME} in a scalar stands for the value of a parameter; values are
 // put into parsed scalars and never read again, so that no value becomes code (C4).
 type Container struct {
-	Image   string            `json:"image"`
-	Command []string          `json:"command"`
-	Env     map[string]string `json:"env,omitempty"`
-	EnvFrom []string          `json:"env_from,omitempty"` // names of Map parameters whose entries become environment
+	Image    string            `json:"image"`
+	Command  []string          `json:"command"` // each is one argument, also when it is empty
+	Args     []Arg             `json:"args,omitempty"`
+	Env      map[string]string `json:"env,omitempty"`
+	EnvFrom  []string          `json:"env_from,omitempty"` // names of Map parameters whose entries become environment
+	Volumes  []Volume          `json:"volumes,omitempty"`
+	Files    map[string]string `json:"files,omitempty"`     // small texts, by absolute path
+	Root     bool              `json:"root,omitempty"`      // it must run as root
+	Shell    bool              `json:"shell,omitempty"`     // its image has a POSIX shell
+	APIToken bool              `json:"api_token,omitempty"` // it speaks to the cluster as the service account that it is given, if it is
+}
+
+// Arg is one argument behind the command, or one for each item of a parameter. One whose references are all empty is
+// left out.
+type Arg struct {
+	Text string `json:"text,omitempty"`
+	Flag string `json:"flag,omitempty"` // FLAG=ITEM for each item of the List, FLAG=KEY=ITEM for each of the Map,
+	Each string `json:"each,omitempty"` // that this parameter is
+}
+
+// Volume is a secret as files.
+type Volume struct {
+	Secret string            `json:"secret"` // name of a Secret parameter; one without a value makes no volume
+	Path   string            `json:"path"`
+	As     map[string]string `json:"as,omitempty"` // what an entry's file is called, where not by the entry's own name
 }
 
 // Ref is how a pipeline names the template: script@v1.

@@ -30,6 +30,9 @@ func (l *Log) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// Resume has nothing: each Log is one Wait's.
+func (l *Log) Resume() (string, error) { return "", nil }
+
 // Mask keeps the values.
 func (l *Log) Mask(values ...string) {
 	l.mu.Lock()

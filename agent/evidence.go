@@ -1,0 +1,85 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/millrace-ci/millrace/agent/logs"
+	"github.com/millrace-ci/millrace/runners"
+)
+
+// manifest keeps what the attempt becomes at its runner, where that can be said, and returns it.
+func (w *worker) manifest(job runners.Job, log *logWriter) ([]byte, error) {
+	renderer, ok := w.runner.(runners.Renderer)
+	if !ok {
+		return nil, nil
+	}
+	manifest, err := renderer.Render(job)
+	if errors.Is(err, runners.ErrRefused) {
+		return nil, nil // Start says so, to the author
+	}
+	if err != nil {
+		return nil, fmt.Errorf("render job: %w", err)
+	}
+	if err := log.keep(logs.Manifest, manifest); err != nil {
+		return nil, fmt.Errorf("keep manifest: %w", err)
+	}
+	return manifest, nil
+}
+
+// rehearse ends an attempt that is only to show what it would run. Its log has the time of the start, so that one who
+// does it again writes the same.
+func (w *worker) rehearse(manifest []byte, at time.Time, log *logWriter) (*runners.Result, error) {
+	stamp := at.UTC().Format(time.RFC3339Nano)
+	lines := "dry run: nothing is started. This is what would be:\n" + string(manifest)
+	if len(manifest) == 0 {
+		lines = "dry run: nothing is started"
+	}
+	var b strings.Builder
+	for line := range strings.Lines(lines) {
+		fmt.Fprintf(&b, "%s millrace %s\n", stamp, strings.TrimSuffix(line, "\n"))
+	}
+	if _, err := log.Write([]byte(b.String())); err != nil {
+		return nil, err
+	}
+	if err := log.close(); err != nil {
+		return nil, err
+	}
+	return &runners.Result{Class: runners.Succeeded, Reason: "dry run: nothing was started", StartedAt: at, EndedAt: w.now()}, nil
+}
+
+// witness keeps what the runner saw of the job. It is for people who look for a cause: without it the attempt has ended
+// all the same.
+func (w *worker) witness(ctx context.Context, at Attempt, uid string, log *logWriter) {
+	witness, ok := w.runner.(runners.Witness)
+	if !ok {
+		return
+	}
+	evidence, err := witness.Evidence(ctx, at.job(), uid)
+	if err == nil && len(evidence) > 0 {
+		err = log.keep(logs.Evidence, evidence)
+	}
+	if err != nil {
+		w.cfg.Log.WarnContext(ctx, "evidence not kept", "run", at.Run, "task", at.Task, "attempt", at.Attempt, "err", err)
+	}
+}
+
+// hidden is the result without the secrets that the log hides.
+func hidden(res runners.Result, log *logWriter) (runners.Result, error) {
+	m, err := log.hide()
+	if err != nil {
+		return res, err
+	}
+	res.Reason, res.Summary = m.Text(res.Reason), m.Text(res.Summary)
+	outputs := make(map[string]string, len(res.Outputs))
+	for name, value := range res.Outputs {
+		outputs[name] = m.Text(value)
+	}
+	if len(outputs) > 0 {
+		res.Outputs = outputs
+	}
+	return res, nil
+}

@@ -1,0 +1,37 @@
+# After three free retries it is no weather any more.
+build: image
+
+new
+    image is queued
+    the run is waiting
+    -> enqueue image/1
+    -> tell status pending
+started image/1 by w1
+    image is running
+    the run is running
+    -> tell status running
+ended image/1 infrastructure 0
+    image is waiting (backoff of 5s after attempt 1: infrastructure)
+    -> enqueue image/2
+due image/2 after 10s
+    image is queued (backoff of 5s after attempt 1: infrastructure)
+started image/2 by w1
+    image is running
+ended image/2 infrastructure 0
+    image is waiting (backoff of 10s after attempt 2: infrastructure)
+    -> enqueue image/3
+due image/3 after 10s
+    image is queued (backoff of 10s after attempt 2: infrastructure)
+started image/3 by w1
+    image is running
+ended image/3 infrastructure 0
+    image is waiting (backoff of 20s after attempt 3: infrastructure)
+    -> enqueue image/4
+due image/4 after 30s
+    image is queued (backoff of 20s after attempt 3: infrastructure)
+started image/4 by w1
+    image is running
+ended image/4 infrastructure 0
+    image is failed
+    the run is failed (image failed)
+    -> tell status failed
