@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what the tests need and a fresh Debian does not have: a Redis, git, and a C compiler for the race detector.
+# Installs what the tests need and a fresh Debian does not have: a Redis, git, ssh, and a C compiler for the race detector.
 # Does nothing where all of it is there. Elsewhere than on Debian it says what is missing.
 set -euo pipefail
 
@@ -7,6 +7,7 @@ missing=()
 need() { command -v "$1" >/dev/null || missing+=("$2"); } # COMMAND PACKAGE
 need redis-server redis-server
 need git git
+need ssh openssh-client
 need cc gcc
 [ ${#missing[@]} -gt 0 ] || exit 0
 
