@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/millrace-ci/millrace/agent/logs"
+	"github.com/millrace-ci/millrace/agent/logs/memlogs"
 	"github.com/millrace-ci/millrace/runners/local"
 	"github.com/millrace-ci/millrace/runners/runnertest"
 )
@@ -90,12 +90,12 @@ func TestLogFitsWhereItIsKept(t *testing.T) {
 	t.Parallel()
 	var log runnertest.Log
 	line := []byte("short, so that little room is left\n")
-	if err := local.Lines(&log, local.MaxLog, clock, slices.Repeat([][]byte{line}, logs.MaxSize/(len(mark)+len(line))+1)...); err != nil {
+	if err := local.Lines(&log, local.MaxLog, clock, slices.Repeat([][]byte{line}, memlogs.MaxSize/(len(mark)+len(line))+1)...); err != nil {
 		t.Fatal(err)
 	}
 	got := log.Bytes()
-	if size := len(got); size > logs.MaxSize || size < logs.MaxSize-2<<10 || !bytes.HasSuffix(got, []byte("is not kept]\n")) {
-		t.Errorf("log: got %d bytes that end with %q, want nearly %d and a line that says so", size, got[size-100:], logs.MaxSize)
+	if size := len(got); size > memlogs.MaxSize || size < memlogs.MaxSize-2<<10 || !bytes.HasSuffix(got, []byte("is not kept]\n")) {
+		t.Errorf("log: got %d bytes that end with %q, want nearly %d and a line that says so", size, got[size-100:], memlogs.MaxSize)
 	}
 }
 

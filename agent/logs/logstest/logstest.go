@@ -1,5 +1,5 @@
-// Package logstest holds the laws that any logs keep. The tests of redislogs and memlogs call it; it calls only the
-// contract. It looks into no implementation.
+// Package logstest holds the laws that any logs keep. The tests of redislogs, bloblogs and memlogs call it; it calls only
+// the contract. It looks into no implementation.
 package logstest
 
 import (
@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -18,8 +19,9 @@ import (
 // limit bounds every step that waits, whatever the machine does.
 const limit = 30 * time.Second
 
-// Run tests the logs that open makes against the laws. open returns logs of which there are none yet.
-func Run(t *testing.T, open func(t *testing.T) logs.Logs) {
+// Run tests the logs that open makes against the laws. open returns logs of which there are none yet, and which may have
+// maxSize bytes each.
+func Run(t *testing.T, maxSize int, open func(t *testing.T) logs.Logs) {
 	laws := []struct {
 		name string
 		law  func(book)
@@ -31,7 +33,10 @@ func Run(t *testing.T, open func(t *testing.T) logs.Logs) {
 		{"a negative offset is refused", refusesNegative},
 		{"two who append the same bytes write one log", racersAgree},
 		{"a log that never was is empty and not ended", neverWas},
-		{"attempts have logs of their own", keysDiffer},
+		{"attempts and kinds have logs of their own", keysDiffer},
+		{"the last line is where a writer goes on", lastLine},
+		{"a line that is too long is no last line", lastLineIsBounded},
+		{"the last line is known after the end", lastLineAfterEnd},
 		{"an ended log says so", saysEnded},
 		{"nothing comes after the end", nothingAfterEnd},
 		{"a reader who waits is told at once", wakes},
@@ -45,7 +50,7 @@ func Run(t *testing.T, open func(t *testing.T) logs.Logs) {
 	for _, l := range laws {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
-			l.law(book{t, open(t), logs.Key{Run: "abcdefghij234567abcd", Task: "unit", Attempt: 1}})
+			l.law(book{t, open(t), logs.Key{Run: "abcdefghij234567abcd", Task: "unit", Attempt: 1}, maxSize})
 		})
 	}
 }
@@ -55,6 +60,7 @@ type book struct {
 	t   *testing.T
 	s   logs.Logs
 	key logs.Key
+	max int
 }
 
 func (b book) append(offset int, data string) {
@@ -156,7 +162,7 @@ func refusesGap(b book) {
 	gap(1)
 	b.append(0, "12345")
 	gap(6)
-	gap(logs.MaxSize + 1)
+	gap(b.max + 1)
 	b.append(5, "67")
 	b.same("1234567")
 }
@@ -193,15 +199,18 @@ func neverWas(b book) {
 }
 
 func keysDiffer(b book) {
-	second, other := b, b
+	second, other, manifest, evidence := b, b, b, b
 	second.key.Attempt, other.key.Task = 2, "lint"
-	b.append(0, "first")
-	second.append(0, "second")
-	other.append(0, "other")
+	manifest.key.Kind, evidence.key.Kind = logs.Manifest, logs.Evidence
+	all := map[string]book{"first": b, "second": second, "other": other, "manifest": manifest, "evidence": evidence}
+	for text, one := range all {
+		one.append(0, text)
+	}
 	other.end()
-	b.same("first")
-	second.same("second")
-	other.same("other")
+	manifest.end()
+	for text, one := range all {
+		one.same(text)
+	}
 	if b.read(5, 0).Ended {
 		b.t.Error("the end of another log ended this one")
 	}
@@ -239,22 +248,22 @@ func nothingAfterEnd(b book) {
 
 // dropsWhatIsTooMuch writes 1 MiB too much, then all of it again in other pieces.
 func dropsWhatIsTooMuch(b book) {
-	want := noise(logs.MaxSize + 1<<20)
-	b.append(0, want[:logs.MaxSize])
-	if got := len(b.all(0)); got != logs.MaxSize {
-		b.t.Fatalf("a log that is just not too long: got %d bytes, want %d", got, logs.MaxSize)
+	want := noise(b.max + 1<<20)
+	b.append(0, want[:b.max])
+	if got := len(b.all(0)); got != b.max {
+		b.t.Fatalf("a log that is just not too long: got %d bytes, want %d", got, b.max)
 	}
-	b.append(logs.MaxSize, want[logs.MaxSize:])
+	b.append(b.max, want[b.max:])
 	first := b.all(0)
 	for at := 0; at < len(want); at += 999_999 {
 		b.append(at, want[at:min(at+999_999, len(want))])
 	}
 	b.append(len(want)+5000, "far away")
 	b.same(first)
-	if first[:logs.MaxSize] != want[:logs.MaxSize] {
+	if first[:b.max] != want[:b.max] {
 		b.t.Error("what the log has room for came back changed")
 	}
-	if last := first[logs.MaxSize:]; !strings.HasPrefix(last, "\n") || strings.Count(last, "\n") != 2 || !strings.Contains(last, "dropped") {
+	if last := first[b.max:]; !strings.HasPrefix(last, "\n") || strings.Count(last, "\n") != 2 || !strings.Contains(last, strconv.Itoa(b.max>>20)+" MiB") {
 		b.t.Errorf("the log ends with %q, want a line that says what was dropped", last)
 	}
 	b.end()
@@ -268,7 +277,7 @@ func dropsWhatIsTooMuch(b book) {
 func Replay(t *testing.T, s logs.Logs, k logs.Key, choices []byte) {
 	t.Helper()
 	text := bytes.Repeat([]byte("0123456789abcdefghijklmnopqrstuvwxyz\n"), 20)
-	b := book{t, s, k}
+	b := book{t: t, s: s, key: k}
 	have, ended := 0, false
 	for len(choices) >= 3 {
 		at, n := (int(choices[0])<<8|int(choices[1]))%len(text), int(choices[2])

@@ -11,6 +11,9 @@ import (
 	"github.com/millrace-ci/millrace/agent/logs"
 )
 
+// MaxSize bounds one log in bytes: less than logs.MaxSize, because all of them are in memory.
+const MaxSize = 16 << 20
+
 // maxRead is how many bytes one Read returns at most.
 const maxRead = 256 << 10
 
@@ -21,7 +24,7 @@ type Logs struct {
 	changed chan struct{} // closed at the next change of any log
 }
 
-// log is one attempt's. Beyond logs.MaxSize it has nothing but the line that says so.
+// log is one log. Beyond MaxSize it has nothing but the line that says so.
 type log struct {
 	data  []byte
 	ended bool
@@ -39,7 +42,7 @@ func (s *Logs) Append(_ context.Context, k logs.Key, offset int64, data []byte) 
 	l := s.open(k)
 	have := int64(len(l.data))
 	switch {
-	case l.ended, have > logs.MaxSize:
+	case l.ended, have > MaxSize:
 		return nil // nothing more comes
 	case offset < 0:
 		return fmt.Errorf("append to log of %s/%s: offset %d is negative", k.Run, k.Task, offset)
@@ -49,10 +52,10 @@ func (s *Logs) Append(_ context.Context, k logs.Key, offset int64, data []byte) 
 		return nil
 	}
 	data = data[have-offset:]
-	room := logs.MaxSize - len(l.data)
+	room := MaxSize - len(l.data)
 	l.data = append(l.data, data[:min(len(data), room)]...)
 	if len(data) > room {
-		l.data = append(l.data, logs.Full...)
+		l.data = append(l.data, logs.Full(MaxSize)...)
 	}
 	s.wake()
 	return nil
@@ -65,6 +68,17 @@ func (s *Logs) End(_ context.Context, k logs.Key) error {
 	s.open(k).ended = true
 	s.wake()
 	return nil
+}
+
+// Last keeps the contract.
+func (s *Logs) Last(_ context.Context, k logs.Key) (size int64, line string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l := s.logs[k]
+	if l == nil {
+		return 0, "", nil
+	}
+	return int64(len(l.data)), logs.LastLine(l.data, true), nil
 }
 
 // Read keeps the contract.

@@ -16,7 +16,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestLaws(t *testing.T) {
 	t.Parallel()
-	logstest.Run(t, func(*testing.T) logs.Logs { return memlogs.New() })
+	logstest.Run(t, memlogs.MaxSize, func(*testing.T) logs.Logs { return memlogs.New() })
 }
 
 // TestTimeInABubble shows that a waiting Read is durably blocked, and that times are exact.

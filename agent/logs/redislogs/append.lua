@@ -1,5 +1,4 @@
--- append adds what the log does not have yet of some data. The id of an entry is the offset of the byte after it, so
--- that ids are cursors and the last one tells what is there.
+-- append adds what the log does not have yet of some data.
 --
 -- KEYS[1]  stream  the log
 --
@@ -9,19 +8,14 @@
 -- ARGV[4]  how long the log is kept from now on, in milliseconds
 -- then the data in chunks, an entry each
 --
--- Returns {1, where the log ends}, or {0, where the log ends} when that is before the data.
+-- Returns what held returns, and 1, or 0 when the log ends before the data.
 local offset, max = tonumber(ARGV[1]), tonumber(ARGV[2])
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-local have, ended = 0, '0'
-if last then
-  have, ended = string.match(last[1], '^(%d+)-(%d)')
-  have = tonumber(have)
-end
-if ended == '1' or have > max then
-  return {1, have}
+local from, have, ended = held(KEYS[1])
+if ended == 1 or have > max then
+  return {from, have, ended, 1}
 end
 if offset > have then
-  return {0, have}
+  return {from, have, ended, 0}
 end
 
 local function add(data)
@@ -47,4 +41,4 @@ end
 if have > before then
   redis.call('PEXPIRE', KEYS[1], ARGV[4])
 end
-return {1, have}
+return {from, have, ended, 1}

@@ -4,14 +4,11 @@
 --
 -- ARGV[1]  how long the log is kept from now on, in milliseconds
 --
--- Returns 1, or 0 when the log had ended.
-local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)[1]
-local have, ended = '0', '0'
-if last then
-  have, ended = string.match(last[1], '^(%d+)-(%d)')
+-- Returns 1, or 0 when the log had ended: then it changes nothing.
+local _, size, ended = held(KEYS[1])
+if ended == 1 then
+  return 0
 end
-if ended ~= '1' then
-  redis.call('XADD', KEYS[1], have .. '-1', 'v', '1', 'end', '1')
-end
+redis.call('XADD', KEYS[1], size .. '-1', 'v', '1', 'end', '1')
 redis.call('PEXPIRE', KEYS[1], ARGV[1])
-return ended == '1' and 0 or 1
+return 1

@@ -1,6 +1,6 @@
-// Package redislogs keeps logs in Redis Streams, one per attempt: any agent appends, any agent reads and follows. The
-// worker, the API and the page call it through package logs; it calls Redis 7.0 or later, one script a verb. It refuses
-// to read what a newer Millrace wrote. docs/redis.md lists its keys.
+// Package redislogs keeps logs in Redis Streams, one per attempt and kind: any agent appends, any agent reads and follows.
+// The worker, the API and the page call it through package logs, and bloblogs for what runs; it calls Redis 7.0 or
+// later, one script a verb. It refuses to read what a newer Millrace wrote. docs/redis.md lists its keys.
 package redislogs
 
 import (
@@ -24,38 +24,56 @@ const (
 	maxRead   = 256 << 10 // bytes that one Read returns
 
 	defaultKeepFor = 2160 * time.Hour
+
+	// markFor is how long the mark of a log is kept that was moved away as a whole: followers and writers that come late
+	// find it here, and those that come later still ask where the log was moved to.
+	markFor = time.Hour
 )
 
 var (
+	//go:embed held.lua
+	heldSource string
 	//go:embed append.lua
 	appendSource string
 	//go:embed end.lua
 	endSource string
 	//go:embed read.lua
 	readSource string
+	//go:embed last.lua
+	lastSource string
+	//go:embed cut.lua
+	cutSource string
 
-	appendScript = redis.NewScript(appendSource)
-	endScript    = redis.NewScript(endSource)
-	readScript   = redis.NewScript(readSource)
+	appendScript = redis.NewScript(heldSource + appendSource)
+	endScript    = redis.NewScript(heldSource + endSource)
+	readScript   = redis.NewScript(heldSource + readSource)
+	lastScript   = redis.NewScript(heldSource + lastSource)
+	cutScript    = redis.NewScript(heldSource + cutSource)
 )
 
 // Config is how Logs behave.
 type Config struct {
 	KeepFor time.Duration // how long a log is kept after it was added to or ended; 0: 2160 h
+	MaxSize int64         // bytes that one log may have, whole MiB; 0: logs.MaxSize
 }
 
 // Validate reports all that is wrong with c at once.
 func (c Config) Validate() error {
+	var errs []error
 	if c.KeepFor != 0 && c.KeepFor < time.Second {
-		return fmt.Errorf("keeping logs for %v is too short, want at least a second", c.KeepFor)
+		errs = append(errs, fmt.Errorf("keeping logs for %v is too short, want at least a second", c.KeepFor))
 	}
-	return nil
+	if c.MaxSize < 0 || c.MaxSize%(1<<20) != 0 {
+		errs = append(errs, fmt.Errorf("logs of %d bytes at most: want whole MiB", c.MaxSize))
+	}
+	return errors.Join(errs...)
 }
 
 // Logs keeps the contract of logs.Logs. Any number of Logs, in any number of processes, may share one Redis.
 type Logs struct {
 	rdb      redis.UniversalClient
 	keepFor  time.Duration
+	maxSize  int64
 	blocking chan struct{} // has a place for each read that may block
 }
 
@@ -64,36 +82,51 @@ func New(rdb redis.UniversalClient, cfg Config) *Logs {
 	if cfg.KeepFor == 0 {
 		cfg.KeepFor = defaultKeepFor
 	}
-	return &Logs{rdb: rdb, keepFor: cfg.KeepFor, blocking: make(chan struct{}, maxBlocking)}
+	if cfg.MaxSize == 0 {
+		cfg.MaxSize = logs.MaxSize
+	}
+	return &Logs{rdb: rdb, keepFor: cfg.KeepFor, maxSize: cfg.MaxSize, blocking: make(chan struct{}, maxBlocking)}
 }
 
 // Append keeps the contract. One round trip for each MiB of data, one at least.
 func (s *Logs) Append(ctx context.Context, k logs.Key, offset int64, data []byte) error {
+	_, err := s.Add(ctx, k, offset, data)
+	return err
+}
+
+// Add is Append, and tells what the stream holds afterwards, or holds instead of what is before a gap.
+func (s *Logs) Add(ctx context.Context, k logs.Key, offset int64, data []byte) (logs.Held, error) {
 	name, err := stream(k)
 	if err != nil {
-		return fmt.Errorf("append to log: %w", err)
+		return logs.Held{}, fmt.Errorf("append to log: %w", err)
 	}
 	if offset < 0 {
-		return fmt.Errorf("append to log of %s/%s: offset %d is negative", k.Run, k.Task, offset)
+		return logs.Held{}, fmt.Errorf("append to log of %s/%s: offset %d is negative", k.Run, k.Task, offset)
 	}
 	for {
 		part := data[:min(len(data), maxAppend)]
-		args := []any{offset, logs.MaxSize, logs.Full, s.keepFor.Milliseconds()}
-		for entry := range slices.Chunk(part, maxEntry) {
-			args = append(args, entry)
-		}
-		answer, err := appendScript.Run(ctx, s.rdb, []string{name}, args...).Int64Slice()
-		if err == nil && answer[0] == 0 {
-			err = fmt.Errorf("it ends at %d: %w", answer[1], logs.ErrGap)
-		}
+		held, err := s.add(ctx, name, offset, part)
 		if err != nil {
-			return fmt.Errorf("append to log of %s/%s at %d: %w", k.Run, k.Task, offset, err)
+			return held, fmt.Errorf("append to log of %s/%s at %d: %w", k.Run, k.Task, offset, err)
 		}
 		data, offset = data[len(part):], offset+int64(len(part))
 		if len(data) == 0 {
-			return nil
+			return held, nil
 		}
 	}
+}
+
+// add adds what one script may.
+func (s *Logs) add(ctx context.Context, name string, offset int64, part []byte) (logs.Held, error) {
+	args := []any{offset, s.maxSize, logs.Full(s.maxSize), s.keepFor.Milliseconds()}
+	for entry := range slices.Chunk(part, maxEntry) {
+		args = append(args, entry)
+	}
+	held, more, err := answer[int64](appendScript.Run(ctx, s.rdb, []string{name}, args...))
+	if err == nil && more == 0 {
+		err = fmt.Errorf("it ends at %d: %w", held.To, logs.ErrGap)
+	}
+	return held, err
 }
 
 // End keeps the contract. One round trip.
@@ -108,29 +141,52 @@ func (s *Logs) End(ctx context.Context, k logs.Key) error {
 	return nil
 }
 
-// look returns what lies at offset now, in one round trip, and the id of the log's last entry when that is nothing.
-func (s *Logs) look(ctx context.Context, name string, offset int64) (c logs.Chunk, last string, err error) {
-	c.Next = offset
-	answer, err := readScript.Run(ctx, s.rdb, []string{name}, offset, maxRead).Slice()
+// Cut drops what lies before an offset, which the caller has put elsewhere, and tells what the stream holds afterwards:
+// of a log that has not ended at least the last 64 KiB. Of a log that has ended and was dropped as a whole an hour long
+// the mark is kept that says so. What was cut stays cut. One round trip.
+func (s *Logs) Cut(ctx context.Context, k logs.Key, offset int64) (logs.Held, error) {
+	name, err := stream(k)
+	var held logs.Held
+	if err == nil {
+		held, _, err = answer[any](cutScript.Run(ctx, s.rdb, []string{name}, offset, markFor.Milliseconds()))
+	}
 	if err != nil {
-		return c, "", err
+		return held, fmt.Errorf("cut log of %s/%s at %d: %w", k.Run, k.Task, offset, err)
 	}
-	if len(answer) == 3 {
-		data, isText := answer[0].(string)
-		ended, isNumber := answer[1].(int64)
-		last, isID := answer[2].(string)
-		if isText && isNumber && isID {
-			c.Data, c.Next, c.Ended = []byte(data), offset+int64(len(data)), ended == 1
-			return c, last, nil
+	return held, nil
+}
+
+// answer takes apart what a script returns: what held.lua says, and whatever else.
+func answer[T any](cmd *redis.Cmd) (held logs.Held, more T, err error) {
+	all, err := cmd.Slice()
+	if err != nil {
+		return held, more, err
+	}
+	var n [3]int64
+	strange := len(all) < len(n)
+	for i, one := range all {
+		var known bool
+		if i < len(n) {
+			n[i], known = one.(int64)
+		} else {
+			more, known = one.(T)
 		}
+		strange = strange || !known
 	}
-	return c, "", errors.New("redis gave a strange answer")
+	if strange {
+		return held, more, errors.New("redis gave a strange answer")
+	}
+	return logs.Held{From: n[0], To: n[1], Ended: n[2] == 1}, more, nil
 }
 
 // stream names the log of k. A colon in a name would make it another log's.
 func stream(k logs.Key) (string, error) {
-	if strings.Contains(k.Run+k.Task, ":") {
-		return "", fmt.Errorf("%q and %q are not the names of a run and a task", k.Run, k.Task)
+	if strings.Contains(k.Run+k.Task+string(k.Kind), ":") {
+		return "", fmt.Errorf("%q, %q and %q are not the names of a run, a task and a kind", k.Run, k.Task, k.Kind)
 	}
-	return "{millrace}:log:" + k.Run + ":" + k.Task + ":" + strconv.Itoa(k.Attempt), nil
+	name := "{millrace}:log:" + k.Run + ":" + k.Task + ":" + strconv.Itoa(k.Attempt)
+	if k.Kind != logs.Output {
+		name += ":" + string(k.Kind)
+	}
+	return name, nil
 }

@@ -20,8 +20,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestLaws(t *testing.T) {
 	t.Parallel()
-	logstest.Run(t, func(t *testing.T) logs.Logs {
-		return redislogs.New(redistest.Start(t).Client(), redislogs.Config{})
+	const maxSize = 4 << 20
+	logstest.Run(t, maxSize, func(t *testing.T) logs.Logs {
+		return redislogs.New(redistest.Start(t).Client(), redislogs.Config{MaxSize: maxSize})
 	})
 }
 
