@@ -1,0 +1,93 @@
+package bloblogs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/gcerrors"
+)
+
+// write makes an object of what fill writes, whole or not at all.
+func (s *Logs) write(ctx context.Context, name string, fill func(io.Writer) error) error {
+	ctx, abandon := context.WithCancel(ctx)
+	defer abandon()
+	var disk onDisk
+	to, err := s.bucket.NewWriter(ctx, name, &blob.WriterOptions{ContentType: "text/plain; charset=utf-8", BeforeWrite: disk.hold})
+	if err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	if err = fill(to); err != nil {
+		abandon()
+		_ = to.Close() // says only that it was abandoned
+	} else if err = to.Close(); err == nil {
+		err = disk.sync()
+	}
+	if err = errors.Join(err, disk.close()); err != nil {
+		return fmt.Errorf("write %s: %w", name, err)
+	}
+	return nil
+}
+
+// copy appends an object from an offset on to to.
+func (s *Logs) copy(ctx context.Context, to io.Writer, name string, offset int64) error {
+	from, err := s.bucket.NewRangeReader(ctx, name, offset, -1, nil)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	return errors.Join(err, from.Close())
+}
+
+// read returns what an object has at an offset, at most so many bytes, and the object's size.
+func (s *Logs) read(ctx context.Context, name string, offset, most int64) (data []byte, size int64, err error) {
+	from, err := s.bucket.NewRangeReader(ctx, name, offset, most, nil)
+	if err != nil && !missing(err) {
+		// Some buckets refuse to read where nothing lies.
+		if size, sizeErr := s.size(ctx, name); sizeErr == nil && offset >= size {
+			return nil, size, nil
+		}
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	data, err = io.ReadAll(from)
+	return data, from.Size(), errors.Join(err, from.Close())
+}
+
+func (s *Logs) size(ctx context.Context, name string) (int64, error) {
+	attributes, err := s.bucket.Attributes(ctx, name)
+	if err != nil {
+		return 0, err
+	}
+	return attributes.Size, nil
+}
+
+func (s *Logs) exists(ctx context.Context, name string) (bool, error) {
+	there, err := s.bucket.Exists(ctx, name)
+	if err != nil {
+		return false, fmt.Errorf("ask bucket for %s: %w", name, err)
+	}
+	return there, nil
+}
+
+// removeAll removes the objects whose names begin with prefix.
+func (s *Logs) removeAll(ctx context.Context, prefix string) error {
+	objects := s.bucket.List(&blob.ListOptions{Prefix: prefix})
+	for {
+		o, err := objects.Next(ctx)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil {
+			err = s.bucket.Delete(ctx, o.Key)
+		}
+		if err != nil && !missing(err) { // somebody else removes them, too
+			return fmt.Errorf("remove %s*: %w", prefix, err)
+		}
+	}
+}
+
+func missing(err error) bool { return gcerrors.Code(err) == gcerrors.NotFound }
