@@ -71,11 +71,12 @@ some_run() {
 	return 1
 }
 
-# Shims and containers outlive a containerd that was killed. A shim is known by our socket, a container by its cgroup.
+# Shims and containers outlive a containerd that was killed. A shim is known by our socket, a registry of a test by its
+# folder, a container by its cgroup.
 end_strays() {
 	local strays
 	mapfile -t strays < <(
-		pgrep -f -- "^[^ ]*containerd-shim-runc-v2 .*-address $RUN/containerd.sock" || true
+		pgrep -f -- "^[^ ]*(containerd-shim-runc-v2 .*-address|docker-registry serve) $RUN/" || true
 		cgroups -name cgroup.procs -exec cat {} +
 	)
 	[ ${#strays[@]} = 0 ] || kill -KILL "${strays[@]}" 2>/dev/null || true
