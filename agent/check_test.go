@@ -24,7 +24,7 @@ stages:
       - {name: two, with: {SCRIPT: "true"}}
 `)}
 	var got []int
-	for _, p := range agent.Check(f, &pipeline.Names{}, run.Compilation{Catalogue: template.Builtin(), DefaultRunner: "local"}) {
+	for _, p := range agent.Check(f, &pipeline.Names{}, run.Compilation{Catalogue: template.Builtin(template.Platform{}), DefaultRunner: "local"}) {
 		got = append(got, p.Pos.Line)
 	}
 	if diff := cmp.Diff([]int{2, 6, 6, 7}, got); diff != "" {

@@ -55,7 +55,7 @@ func (d Decl) checkText(s string) (string, error) {
 	case Enum:
 		ok = slices.Contains(d.Options, s)
 	}
-	if !ok {
+	if !ok || s != "" && !d.Form.fits(s) {
 		return "", fmt.Errorf("takes %s, not %s", d.wants(), quote(s))
 	}
 	return s, clean(s)
@@ -70,7 +70,9 @@ func (d Decl) checkList(v Value) (Value, error) {
 		case item.Output != nil && d.Use != UseRunner:
 		case item.Text == nil:
 			return v, fmt.Errorf("takes a list of texts, with %s in it", item.kind())
-		case len(d.Options) > 0 && !slices.Contains(d.Options, *item.Text):
+		case *item.Text != "" && !d.Form.fits(*item.Text):
+			return v, fmt.Errorf("takes a list, each item of it %s, not %s", shapes[d.Form].wants, quote(*item.Text))
+		case !d.offers(*item.Text):
 			return v, fmt.Errorf("takes a list of %s, not %s", strings.Join(d.Options, ", "), quote(*item.Text))
 		default:
 			if err := clean(*item.Text); err != nil {
@@ -79,6 +81,14 @@ func (d Decl) checkList(v Value) (Value, error) {
 		}
 	}
 	return v, nil
+}
+
+// offers tells whether a List may hold the item. Of a flag only the name counts.
+func (d Decl) offers(item string) bool {
+	if d.Form == FormFlag {
+		item = flagName(item)
+	}
+	return len(d.Options) == 0 || slices.Contains(d.Options, item)
 }
 
 func (d Decl) checkMap(v Value) (Value, error) {
@@ -111,6 +121,9 @@ func clean(s string) error {
 
 // wants says what the parameter takes, in words for people.
 func (d Decl) wants() string {
+	if d.Form != "" && d.Type != List {
+		return shapes[d.Form].wants
+	}
 	switch d.Type {
 	case Boolean:
 		return "true or false"

@@ -35,8 +35,10 @@ type Decl struct {
 	Use         Use      `json:"use"`
 	Required    bool     `json:"required,omitempty"`
 	Default     *Value   `json:"default,omitempty"`
+	Request     *Value   `json:"request,omitempty"` // the default where the event is a pull (merge) request
 	Example     string   `json:"example,omitempty"`
 	Options     []string `json:"options,omitempty"`     // of an Enum, or what a List may hold
+	Form        Form     `json:"form,omitempty"`        // what the text, or each item of a List, looks like
 	ReadOnly    bool     `json:"read_only,omitempty"`   // one that has a value keeps it
 	FromOutput  bool     `json:"from_output,omitempty"` // an earlier task's output of this name sets it
 	Secrets     bool     `json:"secrets,omitempty"`     // of a Map: its items may be references to secrets

@@ -16,6 +16,17 @@ func Defaults(origin string, decls []Decl) Layer {
 	return layer
 }
 
+// RequestDefaults is the layer over Defaults for the run of a pull (merge) request.
+func RequestDefaults(origin string, decls []Decl) Layer {
+	layer := Layer{Origin: origin}
+	for _, d := range decls {
+		if d.Request != nil {
+			layer.Given = append(layer.Given, Given{Name: d.Name, Value: *d.Request})
+		}
+	}
+	return layer
+}
+
 // Resolve gives each declared parameter its value. Layers go from far to near and the nearest wins. An empty value does
 // not override, null clears what is beneath it, and a read-only parameter that has a value keeps it. What is given and
 // not declared is passed over: the caller knows whether that is a mistake. Parameters without a value are left out.

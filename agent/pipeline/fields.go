@@ -20,6 +20,7 @@ func (d *decoder) pipeline(p *Pipeline) read {
 		d.mapping(n, "a pipeline", keys{
 			"name":     d.text(&p.Name, "a pipeline's `name`", validName, wantsName),
 			"on":       d.on(&p.On),
+			"version":  d.version(&p.Version),
 			"required": d.flag(&p.Required, "`required`"),
 			"timeout":  d.duration(&p.Timeout, "`timeout`"),
 			"params":   list(d, &p.Params, "`params`", maxParams, d.param),

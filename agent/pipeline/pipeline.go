@@ -15,6 +15,7 @@ type Pipeline struct {
 	Name     string        `json:"name"`
 	File     string        `json:"file"`
 	On       On            `json:"on"`
+	Version  string        `json:"version,omitempty"`  // pattern, see VersionOf; "": DefaultVersion
 	Required bool          `json:"required,omitempty"` // tell 'not affected' when only the paths do not match
 	Timeout  time.Duration `json:"timeout,omitempty"`  // of a run, 0 = none
 	Params   []Param       `json:"params,omitempty"`

@@ -41,7 +41,7 @@ type RunnerInfo struct {
 func Compile(p pipeline.Pipeline, c Compilation) (Snapshot, []pipeline.Problem) {
 	k := &compiler{Compilation: c, pipeline: p, taken: map[string]bool{}, known: map[string]bool{}, earlier: map[string]bool{}}
 	s := Snapshot{
-		ID: ID(c.Event.ID, p.File), Event: c.Event, Cause: c.Cause, Pipeline: p.Name, File: p.File,
+		ID: ID(c.Event.ID, p.File), Event: c.Event, Cause: c.Cause, Pipeline: p.Name, File: p.File, Version: p.VersionOf(c.Event),
 		Timeout: p.Timeout, CreatedAt: c.At,
 	}
 	k.names(givens(p))
@@ -110,6 +110,7 @@ func (k *compiler) task(st pipeline.Stage, t pipeline.Task) TaskPlan {
 		return plan
 	}
 	plan.Template = tmpl
+	plan.Template.Readme = "" // it is for people who write pipelines
 	plan.Runner, plan.Line = k.runner(t, tmpl)
 	plan.Settings = k.settings(st, t, tmpl)
 	return plan

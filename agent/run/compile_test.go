@@ -20,7 +20,7 @@ import (
 
 // compilation has two runners and, beside the built-in templates, one that is not open and runs on one kind only.
 func compilation() run.Compilation {
-	catalogue := template.Builtin()
+	catalogue := template.Builtin(template.Platform{})
 	catalogue["make@v1"] = template.Template{
 		Name: "make", Version: "v1", RunsOn: []string{"local"},
 		Params:    []param.Decl{{Name: "TARGET", Type: param.Text, Use: param.UseTemplate}},
@@ -187,7 +187,7 @@ stages: [{name: s, tasks: [{name: t, uses: script@v1, with: {SCRIPT: "true"}}]}]
 	}
 	evening := "evening"
 	given := []param.Given{{Name: "GREETING", Value: param.Value{Text: &evening}}}
-	s, problems := run.Compile(p, run.Compilation{Catalogue: template.Builtin(), DefaultRunner: "local", Given: given})
+	s, problems := run.Compile(p, run.Compilation{Catalogue: template.Builtin(template.Platform{}), DefaultRunner: "local", Given: given})
 	if len(problems) > 0 {
 		t.Fatal(problems)
 	}
@@ -197,7 +197,7 @@ stages: [{name: s, tasks: [{name: t, uses: script@v1, with: {SCRIPT: "true"}}]}]
 		}
 	}
 	given[0].Name = "GREETNG"
-	if _, problems = run.Compile(p, run.Compilation{Catalogue: template.Builtin(), Given: given}); len(problems) != 1 {
+	if _, problems = run.Compile(p, run.Compilation{Catalogue: template.Builtin(template.Platform{}), Given: given}); len(problems) != 1 {
 		t.Errorf("a parameter that nobody takes: got %v, want one problem", problems)
 	}
 }

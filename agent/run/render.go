@@ -21,11 +21,12 @@ func Render(r Run, t Task, s Surroundings) (template.Rendered, error) {
 		}
 		settings = append(settings, filled)
 	}
-	out, err := template.Render(plan.Template, settings)
+	system := System(r.Plan, t, s)
+	out, err := template.Render(plan.Template, settings, sayable(system))
 	if err != nil {
 		return template.Rendered{}, err
 	}
-	maps.Copy(out.Env, System(r.Plan, t, s))
+	maps.Copy(out.Env, system)
 	return out, nil
 }
 

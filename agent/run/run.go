@@ -42,6 +42,7 @@ type Snapshot struct {
 	Cause     Cause              `json:"cause"`
 	Pipeline  string             `json:"pipeline"`
 	File      string             `json:"file"`
+	Version   string             `json:"version,omitempty"` // names what is built, see pipeline.Pipeline.VersionOf
 	Timeout   time.Duration      `json:"timeout,omitempty"` // from the start of the run, 0 = none
 	Stages    []StagePlan        `json:"stages"`
 	Problems  []pipeline.Problem `json:"problems,omitempty"` // the definition cannot be read: the run is failed from the start

@@ -20,6 +20,7 @@ func (k *compiler) settings(st pipeline.Stage, t pipeline.Task, tmpl template.Te
 	decls := k.decls(tmpl)
 	layers := []param.Layer{
 		param.Defaults("default of "+tmpl.Ref(), tmpl.Params),
+		k.requestDefaults(tmpl),
 		{Origin: "pipeline " + k.pipeline.Name, Given: givens(k.pipeline)},
 		{Origin: "stage " + st.Name, Given: st.With},
 		{Origin: "task " + t.Name, Given: t.With},
@@ -39,6 +40,13 @@ func (k *compiler) settings(st pipeline.Stage, t pipeline.Task, tmpl template.Te
 		k.check(s, where(s.Name, layers), t, tmpl)
 	}
 	return settings
+}
+
+func (k *compiler) requestDefaults(tmpl template.Template) param.Layer {
+	if k.Event.Request == nil {
+		return param.Layer{}
+	}
+	return param.RequestDefaults("default of "+tmpl.Ref()+" for requests", tmpl.Params)
 }
 
 // decls is what a task declares: its template's parameters and, where that is open, the pipeline's own as environment.

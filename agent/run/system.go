@@ -3,6 +3,7 @@ package run
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/millrace-ci/millrace/triggers"
 )
@@ -27,8 +28,8 @@ func System(s *Snapshot, t Task, around Surroundings) map[string]string {
 
 		"GIT_REPO": e.Repo.Name, "GIT_SSH_URL": e.Repo.SSHURL, "GIT_HTTP_URL": e.Repo.HTTPURL,
 		"GIT_BRANCH": e.Branch, "GIT_TAG": e.Tag, "GIT_COMMIT_ID": e.After, "GIT_BEFORE": e.Before,
-		"GIT_AUTHOR": e.Author.Name,
-		"EVENT_KIND": string(e.Kind), "EVENT_FORGE": e.Forge, "EVENT_SENDER": e.Sender,
+		"GIT_AUTHOR": e.Author.Name, "APP_VERSION": s.Version,
+		"EVENT_KIND": string(e.Kind), "EVENT_FORGE": e.Forge, "EVENT_SENDER": e.Sender, "EVENT_TIME": eventTime(e),
 	}
 	if e.Request != nil {
 		addRequest(env, *e.Request)
@@ -37,6 +38,25 @@ func System(s *Snapshot, t Task, around Surroundings) map[string]string {
 		env[name] = strings.ReplaceAll(value, "\x00", "\ufffd") // no environment holds a NUL
 	}
 	return env
+}
+
+func eventTime(e triggers.Event) string {
+	if e.Time.IsZero() {
+		return ""
+	}
+	return e.Time.UTC().Format(time.RFC3339)
+}
+
+// sayable is what templates may refer to: every system parameter but those that prove who the attempt is, empty where
+// the event has none.
+func sayable(system map[string]string) map[string]string {
+	all := map[string]string{}
+	for name := range systemNames {
+		all[name] = system[name]
+	}
+	delete(all, "TASK_TOKEN")
+	delete(all, "JOB_TASK_UPDATE_TOKEN")
+	return all
 }
 
 func addRequest(env map[string]string, r triggers.Request) {
@@ -55,7 +75,7 @@ var systemNames = map[string]bool{
 	"GIT_REPO": true, "GIT_SSH_URL": true, "GIT_HTTP_URL": true, "GIT_BRANCH": true, "GIT_TAG": true,
 	"GIT_COMMIT_ID": true, "GIT_BEFORE": true, "GIT_AUTHOR": true,
 	"GIT_MR_NUMBER": true, "GIT_MR_SOURCE_BRANCH": true, "GIT_MR_TARGET_BRANCH": true, "GIT_MR_ACTION": true, "GIT_MR_STATUS": true,
-	"EVENT_KIND": true, "EVENT_FORGE": true, "EVENT_SENDER": true, "APP_VERSION": true, "TRACEPARENT": true,
+	"EVENT_KIND": true, "EVENT_FORGE": true, "EVENT_SENDER": true, "EVENT_TIME": true, "APP_VERSION": true, "TRACEPARENT": true,
 }
 
 func isSystem(name string) bool { return systemNames[name] || strings.HasPrefix(name, "MILLRACE_") }

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -32,7 +33,7 @@ func hostileEvent() triggers.Event {
 	return triggers.Event{
 		ID: "d234567abcdefghij", Kind: triggers.PullRequest, Forge: "gitea", Branch: bad, Tag: bad, Before: "b0", After: "a0",
 		Repo:   triggers.Repository{Name: "shop/api", SSHURL: "git@example.com:shop/api.git", HTTPURL: "https://example.com/shop/api.git"},
-		Author: triggers.Person{Name: "Eve\x00" + bad}, Sender: bad,
+		Author: triggers.Person{Name: "Eve\x00" + bad}, Sender: bad, Time: time.Date(2026, 1, 2, 3, 4, 5, 6, time.FixedZone("", 3600)),
 		Request: &triggers.Request{Number: 7, Action: "opened", Status: "open", SourceBranch: bad, TargetBranch: "main"},
 	}
 }
@@ -56,7 +57,7 @@ func TestRender(t *testing.T) {
 	e := hostileEvent()
 	image := "api:${SHELL}\"; rm -rf /"
 	r, task := rendering(t, e, map[string]string{"IMAGE": image, "SHELL": "bash"})
-	got, err := run.Render(r, task, run.Surroundings{URL: "https://ci.example.com"})
+	got, err := run.Render(r, task, run.Surroundings{URL: "https://ci.example.com", Token: "t0"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,7 +69,8 @@ func TestRender(t *testing.T) {
 		"REGION": "eu", "WHAT": image, "CI": "true",
 		"RUN_ID": id, "TASK_ID": id + "/deploy", "TEMPLATE": "script@v1", "PIPELINE": "release", "ATTEMPT": "2",
 		"MILLRACE_URL": "https://ci.example.com",
-		"JOB_TASK_ID":  id + "/deploy", "JOB_ID": "script@v1", "PIPELINE_TASK_ID": id,
+		"JOB_TASK_ID":  id + "/deploy", "JOB_ID": "script@v1", "PIPELINE_TASK_ID": id, "TASK_TOKEN": "t0", "JOB_TASK_UPDATE_TOKEN": "t0",
+		"APP_VERSION": "vx-rm--rf-SCRIPT-", "EVENT_TIME": "2026-01-02T02:04:05Z",
 		"GIT_REPO": "shop/api", "GIT_SSH_URL": "git@example.com:shop/api.git", "GIT_HTTP_URL": "https://example.com/shop/api.git",
 		"GIT_BRANCH": e.Branch, "GIT_TAG": e.Tag, "GIT_COMMIT_ID": "a0", "GIT_BEFORE": "b0",
 		"GIT_AUTHOR": strings.ReplaceAll(e.Author.Name, "\x00", "\ufffd"),

@@ -1,48 +1,81 @@
 package template
 
-import "github.com/millrace-ci/millrace/agent/param"
+import (
+	"cmp"
 
-// Builtin is the templates of the binary.
-func Builtin() Catalogue {
+	"github.com/millrace-ci/millrace/agent/param"
+)
+
+// Platform is what the operator says about where tasks run. The zero Platform has the public default images, and
+// registries that need no word.
+type Platform struct {
+	Kaniko     string            // image of kaniko's executor, "": DefaultKaniko
+	Kubectl    string            // image that has kubectl and a POSIX shell, "": DefaultKubectl
+	Mirrors    map[string]string // what stands in the place of a host, the beginning of a path, or one image
+	Registries []Registry
+}
+
+// Registry is what is to be known of a host of images.
+type Registry struct {
+	Host     string // as images name it, with its port
+	CA       string // PEM of the authorities that signed its certificate, "": those that everybody trusts
+	Insecure bool   // it speaks plain HTTP
+}
+
+// The default images: see docs/images.md.
+const (
+	DefaultKaniko  = "ghcr.io/osscontainertools/kaniko:v1.26.3"
+	DefaultKubectl = "docker.io/alpine/k8s:1.34.1"
+)
+
+// Builtin is the templates of the binary, as they are on this platform.
+func Builtin(p Platform) Catalogue {
+	p.Kaniko, p.Kubectl = cmp.Or(p.Kaniko, DefaultKaniko), cmp.Or(p.Kubectl, DefaultKubectl)
 	c := Catalogue{}
-	for _, t := range []Template{script()} {
+	for _, t := range []Template{script(), dockerBuild(p)} {
 		c[t.Ref()] = t
 	}
 	return c
 }
 
-// script runs a shell script. The script is code because its author wrote it as code; everything else that it is given
-// comes as environment.
-func script() Template {
-	sh := param.TextValue("sh")
-	return Template{
-		Name:        "script",
-		Version:     "v1",
-		Description: "Runs a script in the working copy of the repository.",
-		RunsOn:      []string{"local", "kube"},
-		Open:        true,
-		Params: []param.Decl{
-			{
-				Name: "IMAGE", Type: param.Text, Use: param.UseTemplate, Example: "golang:1.26",
-				Description: "Container image to run in. A runner without containers does not use it.",
-			},
-			{
-				Name: "SCRIPT", Type: param.Text, Use: param.UseTemplate, Required: true, Example: "make test",
-				Description: "What to run. It ends at the first command that fails.",
-			},
-			{
-				Name: "SHELL", Type: param.Enum, Use: param.UseTemplate, Required: true, Options: []string{"sh", "bash"}, Default: &sh,
-				Description: "Shell that runs it.",
-			},
-			{
-				Name: "ENV", Type: param.Map, Use: param.UseTemplate,
-				Description: "Environment variables of this task.",
-			},
+// onKube is what every task can ask of a cluster. A runner without one passes over it.
+func onKube() []param.Decl {
+	return []param.Decl{
+		{
+			Name: "service_account", Type: param.Text, Use: param.UseRunner, Form: param.FormName, Example: "deploy",
+			Description: "Service account of the pod, one that the operator allows.",
 		},
-		Container: Container{
-			Image:   "${IMAGE}",
-			Command: []string{"${SHELL}", "-e", "-c", "${SCRIPT}"},
-			EnvFrom: []string{"ENV"},
+		{
+			Name: "cpu", Type: param.Text, Use: param.UseRunner, Form: param.FormQuantity, Example: "500m",
+			Description: "Processor time that is reserved for the task and that it cannot exceed. The default is the operator's.",
+		},
+		{
+			Name: "memory", Type: param.Text, Use: param.UseRunner, Form: param.FormQuantity, Example: "2Gi",
+			Description: "Memory that is reserved for the task. It is killed when it takes more. The default is the operator's.",
+		},
+		{
+			Name: "node_selector", Type: param.Map, Use: param.UseRunner, Example: "{disk: ssd}",
+			Description: "Labels of the nodes that the task may run on.",
+		},
+		{
+			Name: "tolerations", Type: param.List, Use: param.UseRunner, Example: "[ci, dedicated=build:NoSchedule]",
+			Description: "Taints of nodes that the task puts up with, of those that the operator allows: KEY, KEY=VALUE, KEY:EFFECT or KEY=VALUE:EFFECT.",
+		},
+		{
+			Name: "git_ssh_secret", Type: param.Secret, Use: param.UseRunner, Example: "{secret: deploy-key}",
+			Description: "SSH key that the repository is fetched with, instead of the forge's own credential: the entries `ssh-privatekey` or `id_rsa`, and `known_hosts`.",
 		},
 	}
+}
+
+func boolean(yes bool) *param.Value {
+	if yes {
+		return text("true")
+	}
+	return text("false")
+}
+
+func text(s string) *param.Value {
+	v := param.TextValue(s)
+	return &v
 }

@@ -28,11 +28,11 @@ type Secret struct {
 }
 
 // Render puts the settings into the template. All of them are filled: none refers to an output. Each scalar is replaced
-// in one pass and the result is not read again. A declared parameter without a setting is empty. The environment is,
-// the later over the earlier: settings that are used as environment, the entries of EnvFrom, the template's own.
-// Errors are mistakes of the template's author.
-func Render(t Template, settings []param.Setting) (Rendered, error) {
-	e := expander{template: t, values: map[string]param.Value{}}
+// in one pass and the result is not read again. A declared parameter without a setting is empty. system is what scalars
+// may refer to beside the template's parameters. The environment is, the later over the earlier: settings that are used
+// as environment, the entries of EnvFrom, the template's own. Errors are mistakes of the template's author.
+func Render(t Template, settings []param.Setting, system map[string]string) (Rendered, error) {
+	e := expander{template: t, values: map[string]param.Value{}, system: system}
 	out := Rendered{Env: map[string]string{}}
 	for _, s := range settings {
 		e.values[s.Name] = s.Value
@@ -91,6 +91,7 @@ func (e *expander) command() []string {
 	}
 	for _, a := range e.template.Container.Args {
 		switch {
+		case a.When != "" && !e.holds(a.When), a.Unless != "" && e.holds(a.Unless):
 		case a.Each != "":
 			argv = append(argv, e.each(a)...)
 		case !e.idle(a.Text):
@@ -100,52 +101,88 @@ func (e *expander) command() []string {
 	return argv
 }
 
+// holds tells whether a parameter says something other than false.
+func (e *expander) holds(name string) bool {
+	v := e.values[name]
+	return e.system[name] != "" || !v.Empty() && v.String() != "false"
+}
+
 // each makes an argument of every item that is not empty.
 func (e *expander) each(a Arg) []string {
-	v := e.values[a.Each]
-	var argv []string
-	for _, item := range v.List {
-		if !item.Empty() {
-			argv = append(argv, a.Flag+"="+item.String())
-		}
+	text := a.Text
+	if text == "" {
+		text = a.Flag + "=${" + a.Each + "}"
 	}
-	for _, key := range slices.Sorted(maps.Keys(v.Map)) {
-		argv = append(argv, a.Flag+"="+key+"="+v.Map[key].String())
+	v := e.values[a.Each]
+	defer func() { e.values[a.Each] = v }()
+	var argv []string
+	for _, item := range items(v) {
+		e.values[a.Each] = param.TextValue(item)
+		argv = append(argv, e.expand(text))
 	}
 	return argv
 }
 
-// idle tells whether a scalar has references and none of them has a value.
-func (e *expander) idle(scalar string) bool {
-	refs := reference.FindAllString(scalar, -1)
-	for _, ref := range refs {
-		if v := e.values[ref[2:len(ref)-1]]; !v.Empty() {
-			return false
+// items is what a List or Map holds and is not empty, KEY=ITEM of a Map.
+func items(v param.Value) []string {
+	var all []string
+	for _, item := range v.List {
+		if !item.Empty() {
+			all = append(all, item.String())
 		}
 	}
-	return len(refs) > 0
+	for _, key := range slices.Sorted(maps.Keys(v.Map)) {
+		all = append(all, key+"="+v.Map[key].String())
+	}
+	return all
 }
 
-var reference = regexp.MustCompile(`\$\{[^}]*\}`)
+// idle tells whether a scalar has references and none of them has a value.
+func (e *expander) idle(scalar string) bool {
+	refs := 0
+	for _, ref := range reference.FindAllString(scalar, -1) {
+		if escaped(ref) {
+			continue
+		}
+		if name := nameOf(ref); e.system[name] != "" || !e.values[name].Empty() {
+			return false
+		}
+		refs++
+	}
+	return refs > 0
+}
+
+// reference is ${NAME}, or $${NAME} where that is meant.
+var reference = regexp.MustCompile(`\$?\$\{[^}]*\}`)
+
+func escaped(ref string) bool  { return ref[1] == '$' }
+func nameOf(ref string) string { return ref[2 : len(ref)-1] }
 
 // expander replaces ${NAME} and keeps the first error.
 type expander struct {
 	template Template
 	values   map[string]param.Value
+	system   map[string]string
 	err      error
 }
 
 func (e *expander) expand(scalar string) string {
 	return reference.ReplaceAllStringFunc(scalar, func(ref string) string {
-		name := ref[2 : len(ref)-1]
+		if escaped(ref) {
+			return ref[1:]
+		}
+		name := nameOf(ref)
+		if text, ok := e.system[name]; ok {
+			return text
+		}
 		i := slices.IndexFunc(e.template.Params, func(d param.Decl) bool { return d.Name == name })
 		switch v := e.values[name]; {
 		case i < 0:
 			e.fail(fmt.Errorf("template %s: %s stands for no parameter of it", e.template.Ref(), ref))
-		case e.template.Params[i].Type == param.List, e.template.Params[i].Type == param.Map:
-			e.fail(fmt.Errorf("template %s: %s is a %s and cannot stand in a text", e.template.Ref(), ref, e.template.Params[i].Type))
 		case v.Text != nil:
 			return *v.Text
+		case e.template.Params[i].Type == param.List, e.template.Params[i].Type == param.Map:
+			e.fail(fmt.Errorf("template %s: %s is a %s and cannot stand in a text", e.template.Ref(), ref, e.template.Params[i].Type))
 		}
 		return ""
 	})

@@ -10,15 +10,17 @@ type Template struct {
 	Name        string            `json:"name"`
 	Version     string            `json:"version"` // v1
 	Description string            `json:"description"`
-	RunsOn      []string          `json:"runs_on"` // kinds of runner: local, kube
+	Readme      string            `json:"readme,omitempty"` // Markdown
+	RunsOn      []string          `json:"runs_on"`          // kinds of runner: local, kube
 	Params      []param.Decl      `json:"params"`
 	Open        bool              `json:"open,omitempty"`    // takes the pipeline's parameters that it does not declare as environment
 	Outputs     map[string]string `json:"outputs,omitempty"` // what the parts of a message that is no dotenv are called, by name; see runners.Part
 	Container   Container         `json:"container"`
 }
 
-// Container is the process that a task becomes. ${NAME} in a scalar stands for the value of a parameter; values are
-// put into parsed scalars and never read again, so that no value becomes code (C4).
+// Container is the process that a task becomes. ${NAME} in a scalar stands for the value of a parameter or of a system
+// parameter, and $${NAME} for ${NAME} itself; values are put into parsed scalars and never read again, so that no value
+// becomes code (C4).
 type Container struct {
 	Image    string            `json:"image"`
 	Command  []string          `json:"command"` // each is one argument, also when it is empty
@@ -35,9 +37,11 @@ type Container struct {
 // Arg is one argument behind the command, or one for each item of a parameter. One whose references are all empty is
 // left out.
 type Arg struct {
-	Text string `json:"text,omitempty"`
-	Flag string `json:"flag,omitempty"` // FLAG=ITEM for each item of the List, FLAG=KEY=ITEM for each of the Map,
-	Each string `json:"each,omitempty"` // that this parameter is
+	Text   string `json:"text,omitempty"`   // with Each: ${EACH} in it stands for the item, KEY=ITEM of a Map
+	Flag   string `json:"flag,omitempty"`   // with Each, instead of Text: FLAG=ITEM, FLAG=KEY=ITEM of a Map
+	Each   string `json:"each,omitempty"`   // name of a List or Map
+	When   string `json:"when,omitempty"`   // name of a parameter, a system one too: left out if that is empty or false
+	Unless string `json:"unless,omitempty"` // name of a parameter, a system one too: left out if that is neither
 }
 
 // Volume is a secret as files.

@@ -50,7 +50,7 @@ var hostile = []string{
 // TestRenderHostile holds C4: a value is one argument, or one entry of the environment, whatever it says.
 func TestRenderHostile(t *testing.T) {
 	t.Parallel()
-	script, err := template.Builtin().Find("script@v1")
+	script, err := template.Builtin(template.Platform{}).Find("script@v1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +62,7 @@ func TestRenderHostile(t *testing.T) {
 			{Name: "ENV", Value: param.Value{Map: map[string]param.Value{"B": param.TextValue(v), "C": param.TextValue("near")}}, Use: param.UseTemplate},
 			{Name: "A", Value: param.TextValue(v), Use: param.UseEnv},
 			{Name: "C", Value: param.TextValue("far"), Use: param.UseEnv},
-		})
+		}, nil)
 		want := template.Rendered{
 			Image: v, Command: []string{"bash", "-e", "-c", v}, Env: map[string]string{"A": v, "B": v, "C": "near"},
 		}
@@ -86,13 +86,15 @@ func TestRender(t *testing.T) {
 		"nobody's":                {template.Container{Command: []string{"${B}"}}, template.Rendered{}, "template t@v1: ${B} stands for no parameter of it"},
 		"nothing's":               {template.Container{Command: []string{"${}"}}, template.Rendered{}, "template t@v1: ${} stands for no parameter of it"},
 		"a list where a text is":  {template.Container{Command: []string{"${L}"}}, template.Rendered{}, "template t@v1: ${L} is a list and cannot stand in a text"},
+		"a system parameter":      {template.Container{Image: "x:${SYSTEM}"}, template.Rendered{Image: "x:s"}, ""},
+		"what is meant as it is":  {template.Container{Command: []string{"$${A} $${B} ${A}", "$$${A}"}}, template.Rendered{Command: []string{"${A} ${B} a", "$${A}"}}, ""},
 		"a parameter of no value": {template.Container{Image: "[${A2}]"}, template.Rendered{Image: "[]"}, ""},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			tmpl := template.Template{Name: "t", Version: "v1", Params: append(params, param.Decl{Name: "A2", Type: param.Text}), Container: tc.container}
-			got, err := template.Render(tmpl, []param.Setting{{Name: "A", Value: param.TextValue("a")}})
+			got, err := template.Render(tmpl, []param.Setting{{Name: "A", Value: param.TextValue("a")}}, map[string]string{"SYSTEM": "s"})
 			if tc.err != "" {
 				if err == nil || err.Error() != tc.err {
 					t.Errorf("got error %v, want %s", err, tc.err)
@@ -113,11 +115,11 @@ func TestRender(t *testing.T) {
 // described, and no shell line is made of a value and anything else.
 func TestBuiltinLint(t *testing.T) {
 	t.Parallel()
-	for ref, tmpl := range template.Builtin() {
+	for ref, tmpl := range template.Builtin(template.Platform{}) {
 		if ref != tmpl.Ref() || len(tmpl.RunsOn) == 0 || tmpl.Description == "" {
 			t.Errorf("%s: called %s, runs on %v, %q", ref, tmpl.Ref(), tmpl.RunsOn, tmpl.Description)
 		}
-		if _, err := template.Render(tmpl, nil); err != nil {
+		if _, err := template.Render(tmpl, nil, system()); err != nil {
 			t.Error(err)
 		}
 		if problem := splices(tmpl.Container.Command); problem != "" {
@@ -141,6 +143,14 @@ func TestBuiltinLint(t *testing.T) {
 	}
 	if splices([]string{"sh", "-c", "make ${TARGET}"}) == "" {
 		t.Error("a spliced shell line passes the lint")
+	}
+}
+
+// system is the system parameters that built-in templates refer to.
+func system() map[string]string {
+	return map[string]string{
+		"APP_VERSION": "v1", "GIT_COMMIT_ID": "c0ffee", "GIT_HTTP_URL": "https://git.example.com/shop/api.git", "GIT_MR_NUMBER": "",
+		"EVENT_TIME": "2026-01-02T03:04:05Z",
 	}
 }
 

@@ -49,7 +49,7 @@ func check(s streams, paths []string, output format) error {
 		if names[root] == nil {
 			names[root] = &pipeline.Names{}
 		}
-		problems = append(problems, agent.Check(f, names[root], run.Compilation{Catalogue: template.Builtin(), DefaultRunner: "local"})...)
+		problems = append(problems, agent.Check(f, names[root], run.Compilation{Catalogue: template.Builtin(template.Platform{}), DefaultRunner: "local"})...)
 	}
 	err = output.print(s.out, problems, func(w io.Writer) error { return listProblems(w, problems) })
 	if err == nil && len(problems) > 0 {

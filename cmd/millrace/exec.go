@@ -47,7 +47,7 @@ line is wrong, 3 when no pipeline is to run.`,
 				return err
 			}
 			compilation := run.Compilation{
-				Event: event, Catalogue: template.Builtin(), Given: given, At: time.Now().UTC(),
+				Event: event, Catalogue: template.Builtin(template.Platform{}), Given: given, At: time.Now().UTC(),
 				Runners: map[string]run.RunnerInfo{localRunner: {Kind: "local", Line: localRunner}}, DefaultRunner: localRunner,
 			}
 			plans, err := choose(t, name, compilation)

@@ -48,7 +48,7 @@ func agentHere(ctx context.Context, s streams, dir string) (a *agent.Agent, mem 
 	a, err = agent.New(agent.Config{
 		Name: "exec", URL: "http://localhost", Roles: agent.Roles{Plan: true, Work: true},
 		Runners:   map[string]agent.Runner{localRunner: {Kind: "local", Line: localRunner, Capacity: runtime.NumCPU(), Runner: runner}},
-		Catalogue: template.Builtin(), Definitions: nothing{},
+		Catalogue: template.Builtin(template.Platform{}), Definitions: nothing{},
 		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Logs: mem.logs,
 		LeaseTime: leaseTime, StopGrace: stopGrace, Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: log,
 	})

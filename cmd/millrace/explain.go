@@ -62,7 +62,7 @@ payload of a webhook. Nothing is run.`,
 // explain decides as the planner does, and keeps why.
 func explain(t tree, e triggers.Event, params bool) []explained {
 	lines := []explained{}
-	for _, d := range agent.Decide(t.files, run.Compilation{Event: e, Catalogue: template.Builtin(), DefaultRunner: "local"}) {
+	for _, d := range agent.Decide(t.files, run.Compilation{Event: e, Catalogue: template.Builtin(template.Platform{}), DefaultRunner: "local"}) {
 		line := explained{Explanation: d.Explanation}
 		if params && d.Run != nil {
 			line.Tasks = tasksOf(d.Run)

@@ -90,7 +90,7 @@ func serve(ctx context.Context, c *Config, o options) error {
 	}
 	a, err := agent.New(agent.Config{
 		Name: agentName(), URL: c.Server.URL, Roles: c.agentRoles(),
-		Forges: forges, Runners: runners, DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(), Definitions: repo.New(repo.Config{Log: o.log}),
+		Forges: forges, Runners: runners, DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(template.Platform{}), Definitions: repo.New(repo.Config{Log: o.log}),
 		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Logs: mem.logs,
 		LeaseTime: o.lease, KeepFor: c.Retention.Deliveries, KeepBytes: int64(c.Retention.DeliveriesBytes), StopGrace: stopGrace,
 		Now: time.Now, Metrics: nums.agent, Log: o.log,

@@ -1,0 +1,109 @@
+package template
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// dockerBuild builds an image with kaniko. It has no shell: all that it is given comes as arguments.
+func dockerBuild(p Platform) Template {
+	args, files := registryArgs(p)
+	return Template{
+		Name:        "docker_build",
+		Version:     "v1",
+		Description: "Builds an image from a Dockerfile of the repository with kaniko, and pushes it.",
+		RunsOn:      []string{"kube"},
+		Params:      append(dockerBuildParams(), onKube()...),
+		Outputs:     map[string]string{"IMAGE": "image", "IMAGE_DIGEST": "image_digest", "IMAGE_TAGGED": "image_tagged"},
+		Container: Container{
+			Image:   p.Kaniko,
+			Command: []string{"/kaniko/executor"},
+			Args:    append(args, dockerBuildArgs()...),
+			Env:     map[string]string{"DOCKER_CONFIG": "/kaniko/.docker"},
+			Volumes: []Volume{{Secret: "image_push_secret", Path: "/kaniko/.docker", As: map[string]string{".dockerconfigjson": "config.json"}}},
+			Files:   files,
+			Root:    true,
+		},
+	}
+}
+
+// dockerBuildArgs are the flags of kaniko's executor. The first destination is the one that the outputs name. What was
+// not pushed has no digest to hand on. Of equal labels the last counts.
+func dockerBuildArgs() []Arg {
+	return []Arg{
+		{Text: "--force"}, // kaniko cannot tell under every container runtime that it is in a container
+		{Text: "--log-format=text"},
+		{Text: "--verbosity=${VERBOSITY}"},
+		{Text: "--context=dir:///workspace/${CONTEXT}"},
+		{Text: "--dockerfile=${APP_DOCKERFILE}"},
+		{Text: "--destination=${IMAGE_REPOSITORY}:${APP_VERSION}"},
+		{Text: "--destination=${IMAGE_REPOSITORY}:${EXTRA_TAGS}", Each: "EXTRA_TAGS"},
+		{Flag: "--destination", Each: "EXTRA_DESTINATIONS"},
+		{Text: "--no-push", Unless: "PUSH"},
+		{Text: "--image-name-tag-with-digest-file=/dev/termination-log", When: "PUSH"},
+		{Text: "--push-retry=${PUSH_RETRY}"},
+		{Flag: "--build-arg", Each: "BUILD_ARGS"},
+		{Text: "--target=${TARGET}"},
+		{Text: "--custom-platform=${CUSTOM_PLATFORM}"},
+		{Text: "--label=org.opencontainers.image.source=${GIT_HTTP_URL}"},
+		{Text: "--label=org.opencontainers.image.revision=${GIT_COMMIT_ID}"},
+		{Text: "--label=org.opencontainers.image.version=${APP_VERSION}"},
+		{Text: "--label=org.opencontainers.image.created=${EVENT_TIME}"},
+		{Flag: "--label", Each: "LABELS"},
+		{Text: "--cache", When: "CACHE_ENABLE"},
+		{Text: "--cache-repo=${IMAGE_REPOSITORY}/cache", When: "CACHE_ENABLE", Unless: "CACHE_REPO"}, // kaniko infers it only when it pushes
+		{Text: "--cache-repo=${CACHE_REPO}", When: "CACHE_ENABLE"},
+		{Text: "--cache-ttl=${CACHE_TTL}", When: "CACHE_ENABLE"},
+		{Text: "--compressed-caching=${CACHE_COMPRESS}", When: "CACHE_ENABLE"},
+		{Text: "--cache-copy-layers=${CACHE_COPY_LAYERS}", When: "CACHE_ENABLE"},
+		{Text: "--cache-run-layers=${CACHE_RUN_LAYERS}", When: "CACHE_ENABLE"},
+		{Text: "--no-push-cache", Unless: "CACHE_PUSH"},
+		{Text: "--no-push-cache", When: "GIT_MR_NUMBER"}, // of a request, whatever its pipeline says
+		{Text: "--snapshot-mode=${SNAPSHOT_MODE}"},
+		{Text: "--single-snapshot=${SINGLE_SNAPSHOT}"},
+		{Text: "--use-new-run=${USE_NEW_RUN}"},
+		{Text: "--skip-unused-stages=${SKIP_UNUSED_STAGES}"},
+		{Text: "--reproducible=${REPRODUCIBLE}"},
+		{Text: "--compression=${COMPRESSION}"},
+		{Flag: "--ignore-path", Each: "IGNORE_PATHS"},
+		{Text: "--ignore-var-run=${IGNORE_VAR_RUN}"},
+		{Flag: "--insecure-registry", Each: "INSECURE_REGISTRIES"},
+		{Flag: "--skip-tls-verify-registry", Each: "SKIP_TLS_VERIFY_REGISTRIES"},
+		{Text: "${EXTRA_FLAGS}", Each: "EXTRA_FLAGS"},
+	}
+}
+
+// registryArgs is what the operator says of registries. kaniko maps hosts only: a mirror of a path or of one image is
+// not for it.
+func registryArgs(p Platform) (args []Arg, files map[string]string) {
+	for _, host := range slices.Sorted(maps.Keys(p.Mirrors)) {
+		if !strings.Contains(host, "/") {
+			args = append(args, Arg{Text: "--registry-map=" + kanikoHost(host) + "=" + p.Mirrors[host]})
+		}
+	}
+	for i, r := range p.Registries {
+		host := kanikoHost(r.Host)
+		if r.Insecure {
+			args = append(args, Arg{Text: "--insecure-registry=" + host})
+		}
+		if r.CA != "" {
+			if files == nil {
+				files = map[string]string{}
+			}
+			file := fmt.Sprintf("/kaniko/ca/%d.pem", i)
+			files[file] = r.CA
+			args = append(args, Arg{Text: "--registry-certificate=" + host + "=" + file})
+		}
+	}
+	return args, files
+}
+
+// kanikoHost is a host as kaniko compares it: it calls Docker Hub by its oldest name.
+func kanikoHost(host string) string {
+	if host == "docker.io" || host == "registry-1.docker.io" {
+		return "index.docker.io"
+	}
+	return host
+}
