@@ -48,6 +48,7 @@ type Forge struct {
 	Source       triggers.Source
 	Access       Access
 	Status       report.Notifier
+	SSH          string   // ssh://USER@HOST[:PORT], where repositories are cloned with a key; "": git@ the host of Access
 	Repositories []string // globs over owner/name of those it acts on; none: all
 }
 

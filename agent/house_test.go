@@ -46,7 +46,7 @@ type house struct {
 	work   *memq.Queue[agent.Attempt]
 	made   int
 
-	capacity int // of each agent's runner
+	capacity int                     // of each agent's runner
 	as       runners.Runner          // what agents see of runner; nil: runner itself
 	secrets  map[string]agent.Secret // the operator's
 }
@@ -80,7 +80,9 @@ func (h *house) agent() (a *agent.Agent, stop, kill func()) {
 		Forges:  map[string]agent.Forge{"gitea": {Source: h.forge, Access: h.forge, Status: h.forge, Repositories: []string{"mill/*"}}},
 		Runners: map[string]agent.Runner{"local": {Kind: "local", Line: "local", Capacity: h.capacity, Runner: runner}}, DefaultRunner: "local",
 		Catalogue: template.Builtin(template.Platform{}), Definitions: &h.files,
-		Secrets: h.secrets, Token: func(run, task string, attempt int) string { return fmt.Sprintf("token-of-%s-%s-%d", run, task, attempt) },
+		Secrets: h.secrets, Token: func(run, task string, attempt int) string {
+			return fmt.Sprintf("token-of-%s-%s-%d", run, task, attempt)
+		},
 		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
 		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Logs: h.logs, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20,
 		Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),

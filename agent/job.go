@@ -3,6 +3,7 @@ package agent
 import (
 	"encoding/json"
 	"fmt"
+	"net/url"
 	"path"
 
 	"github.com/millrace-ci/millrace/agent/param"
@@ -129,8 +130,17 @@ func (a *Agent) source(r run.Run, t template.Template, rendered template.Rendere
 		return s, nil
 	}
 	secret, err := a.secret(e, t, template.Secret{Ref: *key})
-	s.URL, s.Key = from.SSHURL, &secret
+	s.URL, s.Key = a.sshURL(e, from), &secret
 	return s, err
+}
+
+// sshURL is where an event's repository is cloned with a key. Its name was checked to be a plain path.
+func (a *Agent) sshURL(e triggers.Event, from triggers.Access) string {
+	host := a.cfg.Forges[e.Forge].SSH
+	if u, err := url.Parse(from.URL); err == nil && host == "" {
+		host = "ssh://git@" + u.Hostname()
+	}
+	return host + "/" + e.Repo.Name + ".git"
 }
 
 // secrets finds out where the secrets of a task are kept.

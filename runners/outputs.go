@@ -106,10 +106,21 @@ func (p *dotenv) entry() (name, value string, err error) {
 		value = bare(after)
 		p.skip(len(head))
 	}
-	if err == nil && (!utf8.ValidString(value) || strings.ContainsRune(value, 0)) {
-		err = fmt.Errorf("the value of %s is not valid UTF-8 text", name)
+	if err == nil {
+		err = CheckOutput(name, value)
 	}
 	return name, value, err
+}
+
+// CheckOutput tells why a task cannot have an output of this name and value.
+func CheckOutput(name, value string) error {
+	if !envPattern.MatchString(name) {
+		return fmt.Errorf("name %.80q is not of letters, digits and _", name)
+	}
+	if !utf8.ValidString(value) || strings.ContainsRune(value, 0) {
+		return fmt.Errorf("the value of %s is not valid UTF-8 text", name)
+	}
+	return nil
 }
 
 // skip drops n bytes, and the line break that follows them.

@@ -77,11 +77,10 @@ type File struct {
 	Data []byte
 }
 
-// Access is how a repository is fetched: an http, https or ssh URL and, for http, basic credentials; or by its ssh URL
-// with a key that somebody else has. Password never prints.
+// Access is how a repository is fetched: an http, https or ssh URL and, for http, basic credentials. Password never
+// prints.
 type Access struct {
 	URL      string
-	SSHURL   string // ssh://USER@HOST/PATH
 	Username string
 	Password Secret
 }

@@ -20,7 +20,13 @@ import (
 type Actions interface {
 	// Cancel ends a run early. A run that is over stays as it is. Errors: store.ErrNotFound.
 	Cancel(ctx context.Context, id, by string) (run.Run, error)
+	// Output adds outputs that a task sent while its attempt ran. Errors: store.ErrNotFound, run.ErrStale,
+	// run.ErrImpossible.
+	Output(ctx context.Context, id, task string, attempt int, outputs map[string]string) (run.Run, error)
 }
+
+// Token is what an attempt of a task proves by that it is it.
+type Token func(run, task string, attempt int) string
 
 // Config is what the API answers from.
 type Config struct {
@@ -30,6 +36,7 @@ type Config struct {
 	Inbox   inbox.Inbox
 	Logs    logs.Logs
 	Actions Actions
+	Token   Token // nil: nothing is taken from tasks
 	Log     *slog.Logger
 }
 

@@ -69,6 +69,16 @@ func (h *house) Cancel(ctx context.Context, id, by string) (run.Run, error) {
 	return r, err
 }
 
+// Output is api.Actions'.
+func (h *house) Output(ctx context.Context, id, task string, attempt int, outputs map[string]string) (run.Run, error) {
+	r, err := h.store.Load(ctx, id)
+	if err != nil {
+		return r, err
+	}
+	r, _, err = store.Apply(ctx, h.store, r, run.Wrote{Task: task, Attempt: attempt, Outputs: outputs, At: start})
+	return r, err
+}
+
 // ask sends a request and wants a status.
 func (h *house) ask(method, path string, status int) *httptest.ResponseRecorder {
 	h.t.Helper()

@@ -70,6 +70,20 @@ type Task struct {
 	EndedAt      stamp             `json:"ended_at"`
 	Outputs      map[string]string `json:"outputs"`
 	Summary      string            `json:"summary,omitempty"`
+	WaitingFor   string            `json:"waiting_for,omitempty"` // why it is held, and
+	DueAt        *stamp            `json:"due_at,omitempty"`      // until when
+	Attempts     []Attempt         `json:"attempts,omitempty"`    // the earlier ones
+}
+
+// Attempt is an attempt that ended and was followed by another.
+type Attempt struct {
+	Attempt   int    `json:"attempt"`
+	Free      bool   `json:"free"` // the next one did not count against the task's retries
+	Class     string `json:"class"`
+	ExitCode  int    `json:"exit_code"`
+	Reason    string `json:"reason"`
+	StartedAt stamp  `json:"started_at"`
+	EndedAt   stamp  `json:"ended_at"`
 }
 
 // Delivery is a delivery as answers show it.
@@ -128,11 +142,22 @@ func taskOf(t run.Task, p *run.TaskPlan) Task {
 	if t.Outputs == nil {
 		t.Outputs = map[string]string{}
 	}
-	return Task{
+	task := Task{
 		Name: t.Name, Uses: p.Template.Ref(), State: t.State, Attempt: t.Attempt, Reason: t.Reason, Class: string(t.Class),
 		ExitCode: t.ExitCode, Runner: p.Runner, Worker: t.Worker, IgnoreFailed: p.IgnoreFailed,
 		QueuedAt: stamp(t.QueuedAt), StartedAt: stamp(t.StartedAt), EndedAt: stamp(t.EndedAt), Outputs: t.Outputs, Summary: t.Summary,
 	}
+	if t.State == run.Waiting {
+		due := stamp(t.DueAt)
+		task.WaitingFor, task.DueAt = "backoff", &due
+	}
+	for _, p := range t.Past {
+		task.Attempts = append(task.Attempts, Attempt{
+			Attempt: p.Attempt, Free: p.Free, Class: string(p.Class), ExitCode: p.ExitCode, Reason: p.Reason,
+			StartedAt: stamp(p.StartedAt), EndedAt: stamp(p.EndedAt),
+		})
+	}
+	return task
 }
 
 func deliveryOf(rec inbox.Record, p store.Plan, base string) Delivery {
