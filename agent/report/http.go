@@ -13,6 +13,7 @@ import (
 // Bounds of what a notifier over HTTP reads and waits for.
 const (
 	maxAnswer  = 8 << 10 // bytes of an answer that are read
+	maxFetched = 1 << 20 // bytes of one that was asked for
 	maxReason  = 300     // bytes of it that are shown
 	maxWait    = time.Hour
 	limitWait  = time.Minute // when a limit was hit and no time was named, as GitHub asks
@@ -59,10 +60,33 @@ func Send(c *http.Client, req *http.Request) error {
 		return err
 	}
 	defer resp.Body.Close()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if resp.StatusCode/100 == 2 {
-		return nil // Told, whatever became of the rest of the answer.
+		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // Told, whatever becomes of the rest of the answer.
+		return nil
 	}
+	return refused(resp, req)
+}
+
+// Fetch asks what a telling needs to know and decodes the JSON of the answer, of at most 1 MiB, into v. Errors are those
+// of Send, and one worth another try for an answer that is no such JSON.
+func Fetch(c *http.Client, req *http.Request, v any) error {
+	resp, err := c.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode/100 != 2 {
+		return refused(resp, req)
+	}
+	if err := json.NewDecoder(io.LimitReader(resp.Body, maxFetched)).Decode(v); err != nil {
+		return fmt.Errorf("read the answer: %w", err)
+	}
+	return nil
+}
+
+// refused is what Send makes of an answer that is no success.
+func refused(resp *http.Response, req *http.Request) error {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	refusal := &Refusal{Status: resp.StatusCode, Reason: reason(body, req.Header.Get("Authorization"))}
 	wait, limited := limit(resp, refusal.Reason)
 	switch {

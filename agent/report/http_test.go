@@ -160,3 +160,38 @@ func TestCut(t *testing.T) {
 		}
 	}
 }
+
+func TestFetch(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		status int
+		body   string
+		want   int // what is read; 0: an error
+		again  bool
+	}{
+		{200, `{"id":7,"more":[]}`, 7, false},
+		{200, `<html>`, 0, true},
+		{200, `{"id":7,"much":"` + strings.Repeat("x", 2<<20) + `"}`, 0, true},
+		{404, `{"message":"hush is not there"}`, 0, false},
+		{502, ``, 0, true},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(c.status)
+			_, _ = io.WriteString(w, c.body)
+		}))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer hush")
+		var got struct{ ID int }
+		err = report.Fetch(report.Client(server.Client()), req, &got)
+		server.Close()
+		if (err == nil) != (c.want != 0) || err == nil && got.ID != c.want {
+			t.Errorf("%d %.20s: got %+v, %v, want %d", c.status, c.body, got, err, c.want)
+		}
+		if err != nil && (report.IsPermanent(err) == c.again || strings.Contains(err.Error(), "hush")) {
+			t.Errorf("%d %.20s: got %v (permanent %v), want one worth another try: %v", c.status, c.body, err, report.IsPermanent(err), c.again)
+		}
+	}
+}

@@ -31,16 +31,21 @@ func SetStatus(ctx context.Context, client *http.Client, address string, header 
 	if !ok {
 		return Permanent(fmt.Errorf("no word for state %q", n.State))
 	}
-	body, err := json.Marshal(struct {
+	return Post(ctx, client, address, header, struct {
 		State       string `json:"state"`
 		TargetURL   string `json:"target_url,omitempty"`
 		Description string `json:"description"`
 		Context     string `json:"context"`
 	}{word, n.URL, Cut(n.Text, maxDescription), n.Context})
+}
+
+// Post posts body as JSON. header says who asks. Errors are those of Send, and Permanent for what cannot be asked.
+func Post(ctx context.Context, client *http.Client, address string, header http.Header, body any) error {
+	data, err := json.Marshal(body)
 	if err != nil {
 		return Permanent(err)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(data))
 	if err != nil {
 		return Permanent(err)
 	}
