@@ -31,7 +31,8 @@ var (
 	ErrScope = errors.New("signed with another repository's secret")
 )
 
-// Source verifies the deliveries of one kind of forge and turns them into events. It is pure: no I/O, no clock.
+// Source verifies the deliveries of one kind of forge and turns them into events. It is pure: no I/O, and no clock but
+// the one that it was made with, which only Verify asks, where a signature expires.
 type Source interface {
 	// Verify tells whether one of the configured secrets signed body, in constant time, and what that secret may
 	// speak for. claim is the repository id that the hook's address names (?repository=ID), "" if none: it chooses a

@@ -186,6 +186,10 @@ var telling = []string{
 	"ref", "before", "after", "deleted", "forced", "created", "commits", "head_commit", "total_commits", "added", "removed", "modified", "id", "sha",
 	"full_name", "default_branch", "html_url", "clone_url", "compare", "compare_url", "pushed_at", "updated_at", "repository", "pull_request", "number",
 	"action", "state", "merged", "head", "base", "repo", "labels", "title", "message", "ref_type", "pusher_type", "sender", "login",
+	// GitLab's.
+	"object_kind", "event_name", "checkout_sha", "total_commits_count", "project_id", "project", "path_with_namespace", "web_url", "user_username",
+	"object_attributes", "iid", "oldrev", "source_branch", "target_branch", "source_project_id", "target_project_id", "last_commit", "url", "draft",
+	"changes", "previous", "current", "author_id", "user", "username",
 }
 
 func tells(name string) bool { return slices.Contains(telling, name) }
