@@ -10,7 +10,7 @@ before() {
 }
 
 down() {
-	if [ ! -s "$pointer" ]; then
+	if ! left; then
 		say "There is no lab."
 		return
 	fi

@@ -42,11 +42,14 @@ complete() {
 	done
 }
 
+# left tells whether there is a lab, or what one left behind.
+left() { [ -s "$pointer" ] || [ -L "$RUN/lab.sh" ]; }
+
 up() {
 	if complete; then
 		say "The lab is up."
 	else
-		[ ! -s "$pointer" ] || down # What is left half is not mended.
+		! left || down # What is left half is not mended.
 		"$here/packages.sh"
 		BIN=$("$here/build.sh")
 		free_ports
@@ -70,6 +73,7 @@ free_ports() {
 }
 
 prepare() {
+	[ -z "$(ls -A "$RUN" 2>/dev/null)" ] || fail "$RUN is not empty, and would be removed by lab-down: choose another K8S_RUN"
 	mkdir -p "$RUN"/{pids,logs,pki}
 	RUN=$(cd "$RUN" && pwd)
 	echo "$RUN" >"$pointer"
