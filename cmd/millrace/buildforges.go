@@ -12,6 +12,7 @@ import (
 	"github.com/millrace-ci/millrace/triggers"
 	"github.com/millrace-ci/millrace/triggers/gitea"
 	"github.com/millrace-ci/millrace/triggers/github"
+	"github.com/millrace-ci/millrace/triggers/gitlab"
 )
 
 // forge is a value that is heard from and spoken to.
@@ -25,6 +26,9 @@ type forge interface {
 var forgeKinds = map[string]func(ForgeConfig) (forge, error){
 	"github": func(f ForgeConfig) (forge, error) {
 		return github.New(github.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: f.secrets()})
+	},
+	"gitlab": func(f ForgeConfig) (forge, error) {
+		return gitlab.New(gitlab.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: f.secrets()})
 	},
 	"gitea": func(f ForgeConfig) (forge, error) {
 		return gitea.New(gitea.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: f.secrets()})
@@ -52,8 +56,12 @@ func buildForges(c *Config) (map[string]agent.Forge, map[string]triggers.Source,
 	return forges, sources, errors.Join(errs...)
 }
 
-// kindsOfForge names the kinds that there are: "gitea or github".
-func kindsOfForge() string { return strings.Join(slices.Sorted(maps.Keys(forgeKinds)), " or ") }
+// kindsOfForge names the kinds that there are: "gitea, github or gitlab".
+func kindsOfForge() string {
+	kinds := slices.Sorted(maps.Keys(forgeKinds))
+	last := len(kinds) - 1
+	return strings.Join(kinds[:last], ", ") + " or " + kinds[last]
+}
 
 func (f ForgeConfig) secrets() triggers.Secrets {
 	var all triggers.Secrets

@@ -170,11 +170,11 @@ func TestBadConfig(t *testing.T) {
 		"no roles":   {"roles: []", []string{"roles: is empty, so this agent would do nothing: name some of hook, plan, work, report, web"}},
 		"server.url": {"server: {url: 'ci.example.com'}", []string{"server.url: url \"ci.example.com\", want https://host or http://host"}},
 		"forges and runners": {
-			"forges: [{name: A b, kind: gitlab}, {name: a, kind: github, repositories: ['[x']}, {name: a, kind: github}]\nrunners: [{name: x, kind: kube, capacity: -1}, {name: y, kind: local}]\ndefault_runner: z",
+			"forges: [{name: A b, kind: bitbucket}, {name: a, kind: github, repositories: ['[x']}, {name: a, kind: github}]\nrunners: [{name: x, kind: kube, capacity: -1}, {name: y, kind: local}]\ndefault_runner: z",
 			[]string{
 				"forges[0].name: \"A b\": use a-z, 0-9 and -, at most 40 characters",
 				"forges[2].name: another one is named \"a\" too",
-				"forges[0].kind: \"gitlab\" is not known, say gitea or github",
+				"forges[0].kind: \"bitbucket\" is not known, say gitea, github or gitlab",
 				"forges[1].repositories: \"[x\" is no glob over owner/name, like shop/*",
 				"runners[0].kind: \"kube\" is not known, say local",
 				"runners[0].capacity: must be more than 0",

@@ -20,6 +20,7 @@ import (
 	"github.com/millrace-ci/millrace/internal/redistest"
 	"github.com/millrace-ci/millrace/test/forgekit"
 	"github.com/millrace-ci/millrace/test/giteatest"
+	"github.com/millrace-ci/millrace/test/gitlabtest"
 )
 
 // program is millrace as users start it.
@@ -148,7 +149,13 @@ func (s site) push(t *testing.T, script string) string {
 		t.Fatal(err)
 	}
 	s.forge.AddHook("http://"+s.address+"/hooks/gitea", crashSecret)
-	w, err := forgekit.Clone(ctx, s.forge.CloneURL("mill", "flour"), "main")
+	return pushTask(ctx, t, s.forge.CloneURL("mill", "flour"), script)
+}
+
+// pushTask pushes a pipeline of one task that runs script to the repository at url, and returns the commit.
+func pushTask(ctx context.Context, t *testing.T, url, script string) string {
+	t.Helper()
+	w, err := forgekit.Clone(ctx, url, "main")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,6 +212,34 @@ func TestJobsGoOn(t *testing.T) {
 	data, err := os.ReadFile(ledger)
 	if diff := cmp.Diff("started\nended\n", string(data)); err != nil || diff != "" {
 		t.Errorf("the job ran otherwise than once: %v\n%s", err, diff)
+	}
+}
+
+// TestGitLab pushes to a GitLab whose hook signs, and to a project in a nested group: its commit becomes green.
+func TestGitLab(t *testing.T) {
+	t.Parallel()
+	const project, signing = "mill/stones/flour", "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
+	s := site{dir: t.TempDir(), address: ownAddress()}
+	forge, err := gitlabtest.Start(gitlabtest.Config{Dir: filepath.Join(s.dir, "gitlab"), Token: crashToken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { forge.Close() })
+	s.write(t, "millrace.yaml", fmt.Sprintf("server: {listen: %q}\nforges: [{name: lab, kind: gitlab, url: %q, token: %q, webhook_secrets: [%q]}]\n",
+		s.address, forge.URL, crashToken, signing))
+	p := s.serve(t)
+	if _, err := forge.CreateProject(project); err != nil {
+		t.Fatal(err)
+	}
+	forge.AddHook(gitlabtest.Hook{URL: "http://" + s.address + "/hooks/lab", SigningToken: signing})
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	commit := pushTask(ctx, t, forge.CloneURL(project), "true")
+	if err := forge.Wait(ctx, func() bool {
+		told := forge.Statuses(project, commit)
+		return len(told) == 1 && told[0].Name == "millrace/build" && told[0].Ref == "main" && told[0].State == "success"
+	}); err != nil {
+		t.Fatalf("%v\n%+v\n%s", err, forge.Statuses(project, commit), p.out)
 	}
 }
 
