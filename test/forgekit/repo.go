@@ -46,6 +46,15 @@ type Repo struct {
 // Dir is where the repository lies.
 func (r *Repo) Dir() string { return filepath.Join(r.Root, filepath.FromSlash(r.Path)+".git") }
 
+// SSH is where git clones the repository from over ssh, below base: the URL of a server such as internal/sshtest, or, if
+// it is "", port 22 of this machine, written without a scheme as forges do that.
+func (r *Repo) SSH(base string) string {
+	if base == "" {
+		return "git@127.0.0.1:" + r.Path + ".git"
+	}
+	return base + "/" + r.Path + ".git"
+}
+
 // Init makes the repository, empty and with the default branch main.
 func (r *Repo) Init(ctx context.Context) error {
 	if err := os.MkdirAll(r.Dir(), 0o700); err != nil {

@@ -28,6 +28,19 @@ func serve(t *testing.T) (r *forgekit.Repo, address string, changed *[]forgekit.
 	return r, s.URL + "/group/sub/project.git", changed
 }
 
+func TestSSH(t *testing.T) {
+	t.Parallel()
+	r := &forgekit.Repo{Path: "group/sub/project"}
+	for base, want := range map[string]string{
+		"":                         "git@127.0.0.1:group/sub/project.git",
+		"ssh://git@127.0.0.1:2222": "ssh://git@127.0.0.1:2222/group/sub/project.git",
+	} {
+		if got := r.SSH(base); got != want {
+			t.Errorf("below %q: got %s, want %s", base, got, want)
+		}
+	}
+}
+
 func TestAPushIsSeen(t *testing.T) {
 	t.Parallel()
 	r, address, changed := serve(t)

@@ -26,6 +26,7 @@ import (
 type Config struct {
 	Dir   string // for the repositories; is made if it is not there
 	Token string // wanted of everybody, by git as the basic password, by the API as 'token T' too; "": nobody is asked
+	SSH   string // ssh://git@HOST:PORT of a server that has Dir for its root, told in payloads; "": port 22, where none is
 }
 
 // Server is a running Gitea. It is safe for concurrent use.

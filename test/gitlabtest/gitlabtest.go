@@ -27,6 +27,7 @@ import (
 type Config struct {
 	Dir   string // for the repositories; is made if it is not there
 	Token string // wanted of everybody, by git as the basic password, by the API as PRIVATE-TOKEN or Bearer; "": nobody is asked
+	SSH   string // ssh://git@HOST:PORT of a server that has Dir for its root, told in payloads; "": port 22, where none is
 }
 
 // Server is a running GitLab. It is safe for concurrent use.

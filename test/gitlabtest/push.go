@@ -78,7 +78,7 @@ type projectPayload struct {
 }
 
 func (s *Server) projectPayload(p *project) projectPayload {
-	web, ssh := s.URL+"/"+p.Path, "git@127.0.0.1:"+p.Path+".git"
+	web, ssh := s.URL+"/"+p.Path, p.SSH(s.cfg.SSH)
 	return projectPayload{
 		ID: p.id, Name: path.Base(p.Path), WebURL: web, Namespace: path.Dir(p.Path), Path: p.Path, DefaultBranch: "main", Homepage: web,
 		GitSSHURL: ssh, SSHURL: ssh, URL: ssh, GitHTTPURL: web + ".git", HTTPURL: web + ".git",
