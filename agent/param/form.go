@@ -33,7 +33,7 @@ const (
 	patternLabel      = `[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?`
 )
 
-// shape is how a Form is recognised, and named to people.
+// shape is how a Form is recognized, and named to people.
 type shape struct {
 	wants   string
 	pattern *regexp.Regexp

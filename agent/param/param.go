@@ -27,22 +27,28 @@ const (
 	UseRunner   Use = "runner"   // what the job asks of its runner; no output sets it
 )
 
+// Case is something that can be so when a task is planned: the kind of its runner, such as kube, or InRequest.
+type Case string
+
+// InRequest is the case where the event is of a pull (merge) request.
+const InRequest Case = "request"
+
 // Decl declares a parameter.
 type Decl struct {
-	Name        string   `json:"name"`
-	Description string   `json:"description,omitempty"`
-	Type        Type     `json:"type"`
-	Use         Use      `json:"use"`
-	Required    bool     `json:"required,omitempty"`
-	Default     *Value   `json:"default,omitempty"`
-	Request     *Value   `json:"request,omitempty"` // the default where the event is a pull (merge) request
-	Example     string   `json:"example,omitempty"`
-	Options     []string `json:"options,omitempty"`     // of an Enum, or what a List may hold
-	Form        Form     `json:"form,omitempty"`        // what the text, or each item of a List, looks like
-	ReadOnly    bool     `json:"read_only,omitempty"`   // one that has a value keeps it
-	FromOutput  bool     `json:"from_output,omitempty"` // an earlier task's output of this name sets it
-	Secrets     bool     `json:"secrets,omitempty"`     // of a Map: its items may be references to secrets
-	Deprecated  string   `json:"deprecated,omitempty"`  // what to use instead
+	Name        string         `json:"name"`
+	Description string         `json:"description,omitempty"`
+	Type        Type           `json:"type"`
+	Use         Use            `json:"use"`
+	Required    bool           `json:"required,omitempty"`
+	Default     *Value         `json:"default,omitempty"`
+	DefaultIn   map[Case]Value `json:"default_in,omitempty"` // over Default, where one of these is the case
+	Example     string         `json:"example,omitempty"`
+	Options     []string       `json:"options,omitempty"`     // of an Enum, or what a List may hold
+	Form        Form           `json:"form,omitempty"`        // what the text, or each item of a List, looks like
+	ReadOnly    bool           `json:"read_only,omitempty"`   // one that has a value keeps it
+	FromOutput  bool           `json:"from_output,omitempty"` // an earlier task's output of this name sets it
+	Secrets     bool           `json:"secrets,omitempty"`     // of a Map: its items may be references to secrets
+	Deprecated  string         `json:"deprecated,omitempty"`  // what to use instead
 }
 
 // Value is the value of a parameter: exactly one field is set.

@@ -16,12 +16,12 @@ func Defaults(origin string, decls []Decl) Layer {
 	return layer
 }
 
-// RequestDefaults is the layer over Defaults for the run of a pull (merge) request.
-func RequestDefaults(origin string, decls []Decl) Layer {
+// DefaultsIn is the layer over Defaults where something is the case.
+func DefaultsIn(c Case, origin string, decls []Decl) Layer {
 	layer := Layer{Origin: origin}
 	for _, d := range decls {
-		if d.Request != nil {
-			layer.Given = append(layer.Given, Given{Name: d.Name, Value: *d.Request})
+		if v, ok := d.DefaultIn[c]; ok {
+			layer.Given = append(layer.Given, Given{Name: d.Name, Value: v})
 		}
 	}
 	return layer

@@ -41,7 +41,7 @@ func TestVersionOf(t *testing.T) {
 		{"always the same", "stable", "main", "v1", "stable"},
 		{"nothing legal", "{tag}", "main", "", "bfacd86c"},
 		{"an illegal beginning", ".-{branch}", "-main", "", "main"},
-		{"long", "{branch}-{branch}-{branch}", long, "", (strings.Repeat(long[:64]+"-", 3))[:128]},
+		{"long", "{branch}-{branch}-{branch}", long, "", strings.Repeat(long[:64]+"-", 3)[:128]},
 	}
 	for _, tc := range tests {
 		t.Run(tc.name, func(t *testing.T) {

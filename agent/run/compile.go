@@ -112,7 +112,7 @@ func (k *compiler) task(st pipeline.Stage, t pipeline.Task) TaskPlan {
 	plan.Template = tmpl
 	plan.Template.Readme = "" // it is for people who write pipelines
 	plan.Runner, plan.Line = k.runner(t, tmpl)
-	plan.Settings = k.settings(st, t, tmpl)
+	plan.Settings = k.settings(st, t, plan)
 	return plan
 }
 

@@ -16,16 +16,15 @@ import (
 const starter = "the start of the run"
 
 // settings gives a task's parameters their values, the nearest giver's, and checks them.
-func (k *compiler) settings(st pipeline.Stage, t pipeline.Task, tmpl template.Template) []param.Setting {
+func (k *compiler) settings(st pipeline.Stage, t pipeline.Task, plan TaskPlan) []param.Setting {
+	tmpl := plan.Template
 	decls := k.decls(tmpl)
-	layers := []param.Layer{
-		param.Defaults("default of "+tmpl.Ref(), tmpl.Params),
-		k.requestDefaults(tmpl),
+	layers := append(k.defaults(plan.Runner, tmpl), []param.Layer{
 		{Origin: "pipeline " + k.pipeline.Name, Given: givens(k.pipeline)},
 		{Origin: "stage " + st.Name, Given: st.With},
 		{Origin: "task " + t.Name, Given: t.With},
 		{Origin: starter, Given: k.Given},
-	}
+	}...)
 	k.take(decls, layers)
 	k.undeclared(decls, t, tmpl)
 	settings, problems := param.Resolve(decls, layers...)
@@ -42,11 +41,17 @@ func (k *compiler) settings(st pipeline.Stage, t pipeline.Task, tmpl template.Te
 	return settings
 }
 
-func (k *compiler) requestDefaults(tmpl template.Template) param.Layer {
-	if k.Event.Request == nil {
-		return param.Layer{}
+// defaults are the layers beneath what anybody gives.
+func (k *compiler) defaults(runner string, tmpl template.Template) []param.Layer {
+	origin := "default of " + tmpl.Ref()
+	layers := []param.Layer{param.Defaults(origin, tmpl.Params)}
+	if kind := k.Runners[runner].Kind; kind != "" {
+		layers = append(layers, param.DefaultsIn(param.Case(kind), origin+" on "+kind, tmpl.Params))
 	}
-	return param.RequestDefaults("default of "+tmpl.Ref()+" for requests", tmpl.Params)
+	if k.Event.Request != nil {
+		layers = append(layers, param.DefaultsIn(param.InRequest, origin+" for requests", tmpl.Params))
+	}
+	return layers
 }
 
 // decls is what a task declares: its template's parameters and, where that is open, the pipeline's own as environment.

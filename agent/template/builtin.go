@@ -9,6 +9,7 @@ import (
 // Platform is what the operator says about where tasks run. The zero Platform has the public default images, and
 // registries that need no word.
 type Platform struct {
+	Git        string            // image that fetches repositories; it has git, ssh and a POSIX shell, "": DefaultGit
 	Kaniko     string            // image of kaniko's executor, "": DefaultKaniko
 	Kubectl    string            // image that has kubectl and a POSIX shell, "": DefaultKubectl
 	Mirrors    map[string]string // what stands in the place of a host, the beginning of a path, or one image
@@ -22,17 +23,18 @@ type Registry struct {
 	Insecure bool   // it speaks plain HTTP
 }
 
-// The default images: see docs/images.md.
+// The default images: docs/images.md says why these.
 const (
-	DefaultKaniko  = "ghcr.io/osscontainertools/kaniko:v1.26.3"
-	DefaultKubectl = "docker.io/alpine/k8s:1.34.1"
+	DefaultGit     = "docker.io/alpine/git:v2.54.0" // also of the container that fetches the repository
+	DefaultKaniko  = "ghcr.io/osscontainertools/kaniko:v1.28.5"
+	DefaultKubectl = "docker.io/alpine/kubectl:1.35.3"
 )
 
 // Builtin is the templates of the binary, as they are on this platform.
 func Builtin(p Platform) Catalogue {
-	p.Kaniko, p.Kubectl = cmp.Or(p.Kaniko, DefaultKaniko), cmp.Or(p.Kubectl, DefaultKubectl)
+	p.Git, p.Kaniko, p.Kubectl = cmp.Or(p.Git, DefaultGit), cmp.Or(p.Kaniko, DefaultKaniko), cmp.Or(p.Kubectl, DefaultKubectl)
 	c := Catalogue{}
-	for _, t := range []Template{script(), dockerBuild(p)} {
+	for _, t := range []Template{script(p), dockerBuild(p)} {
 		c[t.Ref()] = t
 	}
 	return c
@@ -73,6 +75,10 @@ func boolean(yes bool) *param.Value {
 		return text("true")
 	}
 	return text("false")
+}
+
+func inRequests(yes bool) map[param.Case]param.Value {
+	return map[param.Case]param.Value{param.InRequest: *boolean(yes)}
 }
 
 func text(s string) *param.Value {

@@ -7,6 +7,9 @@ import (
 	"strings"
 )
 
+// pushSecret is the parameter that names a secret; kaniko looks for it where docker does.
+const pushSecret = "image_push_secret" //nolint:gosec // The name of a parameter.
+
 // dockerBuild builds an image with kaniko. It has no shell: all that it is given comes as arguments.
 func dockerBuild(p Platform) Template {
 	args, files := registryArgs(p)
@@ -22,7 +25,7 @@ func dockerBuild(p Platform) Template {
 			Command: []string{"/kaniko/executor"},
 			Args:    append(args, dockerBuildArgs()...),
 			Env:     map[string]string{"DOCKER_CONFIG": "/kaniko/.docker"},
-			Volumes: []Volume{{Secret: "image_push_secret", Path: "/kaniko/.docker", As: map[string]string{".dockerconfigjson": "config.json"}}},
+			Volumes: []Volume{{Secret: pushSecret, Path: "/kaniko/.docker", As: map[string]string{".dockerconfigjson": "config.json"}}},
 			Files:   files,
 			Root:    true,
 		},
@@ -30,7 +33,8 @@ func dockerBuild(p Platform) Template {
 }
 
 // dockerBuildArgs are the flags of kaniko's executor. The first destination is the one that the outputs name. What was
-// not pushed has no digest to hand on. Of equal labels the last counts.
+// not pushed has no digest to hand on. Of equal labels the last counts. What is kaniko's own default is not said, so that
+// an executor that has dropped such a flag still works.
 func dockerBuildArgs() []Arg {
 	return []Arg{
 		{Text: "--force"}, // kaniko cannot tell under every container runtime that it is in a container
@@ -56,19 +60,19 @@ func dockerBuildArgs() []Arg {
 		{Text: "--cache-repo=${IMAGE_REPOSITORY}/cache", When: "CACHE_ENABLE", Unless: "CACHE_REPO"}, // kaniko infers it only when it pushes
 		{Text: "--cache-repo=${CACHE_REPO}", When: "CACHE_ENABLE"},
 		{Text: "--cache-ttl=${CACHE_TTL}", When: "CACHE_ENABLE"},
-		{Text: "--compressed-caching=${CACHE_COMPRESS}", When: "CACHE_ENABLE"},
-		{Text: "--cache-copy-layers=${CACHE_COPY_LAYERS}", When: "CACHE_ENABLE"},
-		{Text: "--cache-run-layers=${CACHE_RUN_LAYERS}", When: "CACHE_ENABLE"},
+		{Text: "--compressed-caching=false", Unless: "CACHE_COMPRESS"},
+		{Text: "--cache-copy-layers", When: "CACHE_COPY_LAYERS"},
+		{Text: "--cache-run-layers=false", Unless: "CACHE_RUN_LAYERS"},
 		{Text: "--no-push-cache", Unless: "CACHE_PUSH"},
 		{Text: "--no-push-cache", When: "GIT_MR_NUMBER"}, // of a request, whatever its pipeline says
 		{Text: "--snapshot-mode=${SNAPSHOT_MODE}"},
-		{Text: "--single-snapshot=${SINGLE_SNAPSHOT}"},
-		{Text: "--use-new-run=${USE_NEW_RUN}"},
-		{Text: "--skip-unused-stages=${SKIP_UNUSED_STAGES}"},
-		{Text: "--reproducible=${REPRODUCIBLE}"},
+		{Text: "--single-snapshot", When: "SINGLE_SNAPSHOT"},
+		{Text: "--use-new-run", When: "USE_NEW_RUN"},
+		{Text: "--skip-unused-stages", When: "SKIP_UNUSED_STAGES"},
+		{Text: "--reproducible", When: "REPRODUCIBLE"},
 		{Text: "--compression=${COMPRESSION}"},
 		{Flag: "--ignore-path", Each: "IGNORE_PATHS"},
-		{Text: "--ignore-var-run=${IGNORE_VAR_RUN}"},
+		{Text: "--ignore-var-run=false", Unless: "IGNORE_VAR_RUN"},
 		{Flag: "--insecure-registry", Each: "INSECURE_REGISTRIES"},
 		{Flag: "--skip-tls-verify-registry", Each: "SKIP_TLS_VERIFY_REGISTRIES"},
 		{Text: "${EXTRA_FLAGS}", Each: "EXTRA_FLAGS"},

@@ -58,7 +58,7 @@ func whereItGoes() []param.Decl {
 			Description: "More places to push it to, each with its tag.",
 		},
 		{
-			Name: "PUSH", Type: param.Boolean, Default: boolean(true), Request: boolean(false),
+			Name: "PUSH", Type: param.Boolean, Default: boolean(true), DefaultIn: inRequests(false),
 			Description: "Push the image. Without it there are no outputs.",
 		},
 		{
@@ -66,7 +66,7 @@ func whereItGoes() []param.Decl {
 			Description: "How often a failed push is tried again.",
 		},
 		{
-			Name: "image_push_secret", Type: param.Secret, Example: "{secret: harbor/config.json}",
+			Name: pushSecret, Type: param.Secret, Example: "{secret: harbor/config.json}",
 			Description: "Credentials of the registries, for pulling too: an entry `.dockerconfigjson` or `config.json`. The Dockerfile's RUN lines can read them.",
 		},
 	}
@@ -99,7 +99,7 @@ func howItIsCached() []param.Decl {
 			Description: "Keep layers of RUN lines.",
 		},
 		{
-			Name: "CACHE_PUSH", Type: param.Boolean, Default: boolean(true), Request: boolean(false),
+			Name: "CACHE_PUSH", Type: param.Boolean, Default: boolean(true), DefaultIn: inRequests(false),
 			Description: "Add to the kept layers. The run of a request only reads them, whatever is said here.",
 		},
 	}
@@ -153,7 +153,7 @@ func howItIsBuilt() []param.Decl {
 // extraFlags are flags that can do no more than the parameters can: they name no file, host or credential.
 func extraFlags() []string {
 	return []string{
-		"--cleanup", "--compression-level", "--force-build-metadata", "--image-download-retry", "--image-fs-extract-retry",
+		"--cleanup", "--compression-level", "--image-download-retry", "--image-fs-extract-retry",
 		"--log-timestamp", "--push-ignore-immutable-tag-errors", "--skip-default-registry-fallback", "--skip-push-permission-check",
 	}
 }

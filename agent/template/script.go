@@ -4,7 +4,7 @@ import "github.com/millrace-ci/millrace/agent/param"
 
 // script runs a shell script. The script is code because its author wrote it as code; everything else that it is given
 // comes as environment.
-func script() Template {
+func script(p Platform) Template {
 	return Template{
 		Name:        "script",
 		Version:     "v1",
@@ -14,7 +14,8 @@ func script() Template {
 		Params: append([]param.Decl{
 			{
 				Name: "IMAGE", Type: param.Text, Use: param.UseTemplate, Example: "golang:1.26",
-				Description: "Container image to run in: it has a POSIX shell. On Kubernetes a task that names none runs in the image that fetched the repository, which has sh and git. A runner without containers does not use it.",
+				DefaultIn:   map[param.Case]param.Value{"kube": param.TextValue(p.Git)},
+				Description: "Container image to run in: it has a POSIX shell. A runner without containers does not use it.",
 			},
 			{
 				Name: "SCRIPT", Type: param.Text, Use: param.UseTemplate, Required: true, Example: "make test",
