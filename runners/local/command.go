@@ -43,7 +43,9 @@ func (k *keeper) command(ctx context.Context) runners.Result {
 	out, copied := k.log.writer(taskName), make(chan struct{})
 	go func() {
 		defer close(copied)
-		_, _ = io.Copy(out, output) // It ends with the deadline below at the latest.
+		masked := k.hide.Writer(out)
+		_, _ = io.Copy(masked, output) // It ends with the deadline below at the latest.
+		_ = masked.Close()
 	}()
 	why := k.await(ctx, g)
 	g.close()
@@ -119,6 +121,7 @@ func (k *keeper) build() *exec.Cmd {
 	env := map[string]string{"PATH": defaultPath, "HOME": k.folder.path(homeDir), "LANG": "C.UTF-8", "CI": "true"}
 	maps.Copy(env, k.order.Env)
 	maps.Copy(env, job.Env)
+	maps.Copy(env, k.given.Env)
 	maps.Copy(env, passing(k.folder.path(passDir)))
 	_ = os.Setenv("PATH", env["PATH"]) // The command is looked up where its own children will be.
 	cmd := exec.Command(job.Command[0], job.Command[1:]...)

@@ -54,6 +54,7 @@ func (k *keeper) container(dir string) *exec.Cmd {
 	}
 	env := map[string]string{"CI": "true"}
 	maps.Copy(env, job.Env)
+	maps.Copy(env, k.given.Env)
 	maps.Copy(env, passing(containerPass))
 	cmd := exec.Command(k.order.Engine)
 	cmd.Dir, cmd.Env = dir, os.Environ()

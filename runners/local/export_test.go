@@ -8,6 +8,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/millrace-ci/millrace/agent/mask"
 	"github.com/millrace-ci/millrace/runners"
 )
 
@@ -32,7 +33,11 @@ func Lines(to io.Writer, size int, now func() time.Time, pieces ...[]byte) error
 
 // EndImmortal is the result of a command that times out and whose end never comes.
 func EndImmortal(ctx context.Context) runners.Result {
-	k := keeper{log: &journal{to: io.Discard, now: time.Now, max: maxLog}}
+	none, err := mask.New()
+	if err != nil {
+		return runners.Result{Reason: err.Error()}
+	}
+	k := keeper{log: &journal{to: io.Discard, now: time.Now, max: maxLog, hide: none}}
 	k.order.Job.Timeout = time.Millisecond
 	g := &group{command: exec.Command("/bin/sleep", "600"), ended: make(chan struct{})}
 	g.guard = exec.Command("/bin/sleep", "600")

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-ci/millrace/agent/mask"
 	"github.com/millrace-ci/millrace/runners"
 	"golang.org/x/sys/unix"
 )
@@ -21,9 +22,9 @@ import (
 var errStopped = errors.New("canceled")
 
 // Keep is the body of the hidden command `millrace _job FOLDER` and returns its exit code. It does the job whose folder
-// it is given, once: a Runner starts it with the job's lock as file 3 and its credentials on standard input. What it
-// cannot write into the log or exit.json it says on standard error. It changes its process for good (see adopt), so
-// nothing else may run in it.
+// it is given, once: a Runner starts it with the job's lock as file 3, and with credentials and secrets on standard
+// input. What it cannot write into the log or exit.json it says on standard error. It changes its process for good (see
+// adopt), so nothing else may run in it.
 func Keep(dir string) int {
 	runtime.LockOSThread() // The kernel kills the command when the thread that started it ends.
 	if err := keep(folder(dir)); err != nil {
@@ -42,8 +43,12 @@ func keep(f folder) error {
 	}
 	adopt()
 	k := keeper{folder: f}
-	if err := json.NewDecoder(io.LimitReader(os.Stdin, 64<<10)).Decode(&k.secret); err != nil {
+	err := json.NewDecoder(io.LimitReader(os.Stdin, maxHanded)).Decode(&k.given)
+	if err != nil {
 		return fmt.Errorf("read credentials: %w", err)
+	}
+	if k.hide, err = mask.New(k.given.secret()...); err != nil {
+		return fmt.Errorf("hide secrets: %w", err)
 	}
 	if err := f.read(orderFile, &k.order); err != nil {
 		return err
@@ -62,7 +67,8 @@ func keep(f folder) error {
 type keeper struct {
 	folder folder
 	order  order
-	secret credentials
+	given  handed
+	hide   *mask.Masker // of what was given
 	log    *journal
 }
 
@@ -72,7 +78,7 @@ func (k *keeper) do() error {
 	if err != nil {
 		return err
 	}
-	k.log = &journal{to: file, now: time.Now, max: maxLog}
+	k.log = &journal{to: file, now: time.Now, max: maxLog, hide: k.hide}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	watched := make(chan struct{})
 	go func() {
@@ -86,7 +92,7 @@ func (k *keeper) do() error {
 	// First of all: a job that has filled the disk leaves no room to write down how it ended.
 	err = k.free()
 	res.Reason = withCut(res.Reason, errors.Join(k.log.close(), file.Close()))
-	return errors.Join(err, k.folder.conclude(res))
+	return errors.Join(err, k.folder.conclude(hidden(res, k.hide)))
 }
 
 // free removes all that the task may have filled.
@@ -125,7 +131,7 @@ func (f folder) watchStop(ctx context.Context, cancel context.CancelCauseFunc) {
 // run brings the source and runs the command.
 func (k *keeper) run(ctx context.Context) runners.Result {
 	err := k.prepare(ctx)
-	k.secret = credentials{}
+	k.given.credentials = credentials{}
 	if err == nil && ctx.Err() == nil {
 		return k.command(ctx)
 	}

@@ -8,6 +8,8 @@ import (
 	"sync"
 	"time"
 	"unicode/utf8"
+
+	"github.com/millrace-ci/millrace/agent/mask"
 )
 
 const (
@@ -24,9 +26,10 @@ const stamp = "2006-01-02T15:04:05.000000000Z07:00"
 
 // journal is a job's log. Lines of several writers come out whole.
 type journal struct {
-	to  io.Writer
-	now func() time.Time
-	max int
+	to   io.Writer
+	now  func() time.Time
+	max  int
+	hide *mask.Masker // of what is in printf's lines
 
 	mu   sync.Mutex
 	size int
@@ -41,7 +44,7 @@ func (j *journal) writer(container string) *lines { return &lines{journal: j, co
 // printf writes one line of our own.
 func (j *journal) printf(container, format string, args ...any) {
 	w := j.writer(container)
-	fmt.Fprintf(w, format+"\n", args...)
+	fmt.Fprintln(w, j.hide.Text(fmt.Sprintf(format, args...)))
 }
 
 // write appends whole lines, as long as there is room. It never fails, since a command must not stop for its log: the

@@ -25,7 +25,11 @@ type Config struct {
 	InPlace string            // absolute; where set, tasks run in this folder as it is and nothing is checked out
 	Engine  string            // podman or docker, see FindEngine; "": images are not used
 	Env     map[string]string // what every task finds beside its own environment; PATH, HOME and LANG have defaults
-	Log     *slog.Logger
+
+	// Read gives the entries of a secret that is kept in a file or the environment; nil: jobs with secrets are refused.
+	// An error wraps runners.ErrRefused where trying again does not help.
+	Read func(runners.Keeper) (map[string][]byte, error)
+	Log  *slog.Logger
 }
 
 // Validate tells all that is wrong with the configuration.
@@ -46,7 +50,7 @@ func (c Config) Validate() error {
 	return errors.Join(problems...)
 }
 
-// Runner is a runners.Runner and runners.Sweeper. Any number of them, in any number of processes, may share a Dir.
+// Runner is a runners.Runner, Renderer and Sweeper. Any number of them, in any number of processes, may share a Dir.
 type Runner struct {
 	cfg Config
 
@@ -55,8 +59,9 @@ type Runner struct {
 }
 
 var (
-	_ runners.Runner  = (*Runner)(nil)
-	_ runners.Sweeper = (*Runner)(nil)
+	_ runners.Runner   = (*Runner)(nil)
+	_ runners.Renderer = (*Runner)(nil)
+	_ runners.Sweeper  = (*Runner)(nil)
 )
 
 // New makes a Runner and its folder.
@@ -75,7 +80,7 @@ const startTimeout = 10 * time.Second
 
 // Start is runners.Runner's. What it makes survives the loss of power.
 func (r *Runner) Start(ctx context.Context, job runners.Job) (string, error) {
-	if err := job.Check(); err != nil {
+	if err := r.cfg.check(job); err != nil {
 		return "", err
 	}
 	r.reap()
@@ -83,8 +88,8 @@ func (r *Runner) Start(ctx context.Context, job runners.Job) (string, error) {
 	defer cancel()
 	for {
 		uid, err := r.start(ctx, job)
-		if err == nil {
-			return uid, nil
+		if err == nil || errors.Is(err, runners.ErrRefused) {
+			return uid, err
 		}
 		if !errors.Is(err, errBusy) {
 			return "", fmt.Errorf("start job %s: %w", job.ID, err)
@@ -126,7 +131,7 @@ func (r *Runner) start(ctx context.Context, job runners.Job) (string, error) {
 	if f.has(stopFile) {
 		return "", runners.ErrStopped
 	}
-	if err := r.spawn(ctx, f, lock, job.Source); err != nil {
+	if err := r.spawn(ctx, f, lock, job); err != nil {
 		if f.has(stopFile) {
 			return "", errBusy // It came in between: ask again, once the keeper has let go.
 		}

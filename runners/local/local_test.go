@@ -95,10 +95,15 @@ func shell(t *testing.T, script string) runners.Job {
 func TestLaws(t *testing.T) {
 	runnertest.Run(t, func(t *testing.T) runnertest.Kit {
 		cfg := config(t)
+		kept := keep(&cfg)
 		return runnertest.Kit{
 			New: func(t *testing.T) runners.Runner { return newRunner(t, cfg) },
 			Job: shell,
 			Dir: t.TempDir(),
+			Secret: func(_ *testing.T, value string) runners.Secret {
+				kept["token"] = []byte(value)
+				return kept.secret("token")
+			},
 		}
 	})
 }

@@ -25,7 +25,7 @@ func (k *keeper) checkout(ctx context.Context, source runners.Source) error {
 	ctx, cancel := context.WithTimeout(ctx, checkoutTimeout)
 	defer cancel()
 	k.log.printf(sourceName, "checking out %s of %s", source.Commit, source.URL)
-	git := git{dir: k.folder.path(workDir), secret: k.secret}
+	git := git{dir: k.folder.path(workDir), secret: k.given.credentials}
 	err := git.run(ctx, "init", "--quiet", "--template=")
 	for try := 1; err == nil; try++ {
 		if err = git.fetch(ctx, source); err == nil || try == fetchTries || ctx.Err() != nil {

@@ -261,3 +261,4 @@ type nopLog struct{}
 
 func (nopLog) Write(p []byte) (int, error) { return len(p), nil }
 func (nopLog) Mask(...string)              {}
+func (nopLog) Resume() (string, error)     { return "", nil }

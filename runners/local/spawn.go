@@ -16,12 +16,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// credentials is what a keeper reads from its standard input: they are never in an argv, an environment or on a disk.
-type credentials struct {
-	Username string `json:"username"`
-	Password string `json:"password"`
-}
-
 const (
 	lockFD = 3           // where a keeper finds its lock
 	ready  = "started\n" // what a keeper writes once the job is made
@@ -35,19 +29,25 @@ var inherited = []string{
 }
 
 // spawn starts the job's keeper, which takes over the held lock, and returns when the job is made.
-func (r *Runner) spawn(ctx context.Context, f folder, lock *os.File, source runners.Source) error {
-	secret, err := json.Marshal(credentials{source.Username, source.Password}) //nolint:gosec // Into a pipe that only the keeper reads.
+func (r *Runner) spawn(ctx context.Context, f folder, lock *os.File, job runners.Job) error {
+	values, err := r.values(job)
 	if err != nil {
-		return fmt.Errorf("encode credentials: %w", err)
+		return err
+	}
+	secret, err := json.Marshal(handed{credentials{job.Source.Username, job.Source.Password}, values})
+	if err != nil {
+		return fmt.Errorf("encode what the keeper is given: %w", err)
 	}
 	in, out, err := r.launch(f, lock)
 	if err != nil {
 		return fmt.Errorf("start keeper: %w", err)
 	}
 	defer out.Close()
-	_, _ = in.Write(secret) // It fits into the pipe. A keeper that is dead by now cannot say that it is ready either.
+	defer context.AfterFunc(ctx, func() {
+		_ = errors.Join(in.SetWriteDeadline(time.Unix(1, 0)), out.SetReadDeadline(time.Unix(1, 0)))
+	})()
+	_, _ = in.Write(secret) // A keeper that is dead by now, or does not read, cannot say that it is ready either.
 	in.Close()
-	defer context.AfterFunc(ctx, func() { _ = out.SetReadDeadline(time.Unix(1, 0)) })()
 	if line, _ := bufio.NewReader(out).ReadString('\n'); line != ready {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -13,7 +13,8 @@ import (
 	"github.com/millrace-ci/millrace/runners"
 )
 
-// Wait is runners.Runner's. The keeper writes no secrets into the log, so it tells log none to mask.
+// Wait is runners.Runner's. It tells log nothing to hide: the keeper, who alone knows the values that the job was given,
+// hides them in all that it writes. Whoever joins later could only read what is kept by then.
 func (r *Runner) Wait(ctx context.Context, id, uid string, log runners.Log) (runners.Result, error) {
 	if !runners.ValidID(id) {
 		return lost("no job has such an id"), nil

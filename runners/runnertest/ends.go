@@ -1,6 +1,7 @@
 package runnertest
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"maps"
@@ -20,16 +21,22 @@ func stop(t *testing.T, r runners.Runner, id string) {
 	}
 }
 
+// stopEnds has somebody watch: what a stopped job said may be gone with it.
 func stopEnds(t *testing.T, k Kit) {
 	r, job := k.New(t), k.Job(t, "sh -c 'echo ready; exec sleep 600' & wait")
 	uid := start(t, r, job)
-	watch(t, r, job.ID, uid, "ready")
+	w := watch(t, r, job.ID, uid, "ready")
 	stop(t, k.New(t), job.ID)
-	res, log := wait(t, r, job.ID, uid)
-	wantClass(t, res, runners.Canceled)
-	if res.Reason == "" || !strings.Contains(log.Text(t, task), "ready") {
-		t.Errorf("got result %+v and log %q, want a reason and what was said before", res, log.Bytes())
+	<-w.done
+	if w.err != nil {
+		t.Fatalf("wait: %v", w.err)
 	}
+	wantClass(t, w.res, runners.Canceled)
+	if w.res.Reason == "" || !strings.Contains(w.log.Text(t, task), "ready") {
+		t.Errorf("got result %+v and log %q, want a reason and what was said before", w.res, w.log.Bytes())
+	}
+	res, _ := wait(t, k.New(t), job.ID, uid)
+	wantClass(t, res, runners.Canceled)
 }
 
 func stopKills(t *testing.T, k Kit) {
@@ -164,6 +171,38 @@ func envData(t *testing.T, k Kit) {
 	for name, value := range values {
 		if want := fmt.Sprintf("%s=%x\n", name, value); value != "" && !strings.Contains(log.Text(t, task), want) {
 			t.Errorf("environment: %s did not arrive as %q; the log is %s", name, value, log.Bytes())
+		}
+	}
+}
+
+// secretHidden has a task print a secret wherever it can. What the log was told to hide before its first byte must
+// suffice to hide it, also for one who joins.
+func secretHidden(t *testing.T, k Kit) {
+	if k.Secret == nil {
+		return
+	}
+	const value, shifted = "s3cr3t of the operator", "t3ds3u pg uif pqfsbups"
+	job := k.Job(t, `printf %s "$TOKEN" | tr a-z b-za; echo; echo "plain $TOKEN"; printf %s "$TOKEN" | base64
+		echo "TOKEN='$TOKEN'" > "$MILLRACE_OUTPUT"; echo "summary $TOKEN" > "$MILLRACE_SUMMARY"`)
+	secret := k.Secret(t, value)
+	secret.Env = "TOKEN"
+	job.Secrets = []runners.Secret{secret}
+	uid := start(t, k.New(t), job)
+	for _, who := range []string{"the first watcher", "one who joins"} {
+		res, log := wait(t, k.New(t), job.ID, uid)
+		wantClass(t, res, runners.Succeeded)
+		if got := log.Text(t, task); !strings.Contains(got, shifted) {
+			t.Errorf("%s: the secret did not arrive: got %q, want it shifted by a letter: %q", who, got, shifted)
+		}
+		hider := log.hider(t)
+		for _, shown := range []string{string(log.Bytes()), res.Outputs["TOKEN"], res.Summary, res.Reason} {
+			shown = hider.Text(shown)
+			if strings.Contains(shown, value) || strings.Contains(shown, base64.StdEncoding.EncodeToString([]byte(value))) {
+				t.Errorf("%s: the secret is shown: %q", who, shown)
+			}
+		}
+		if got := hider.Text(log.Text(t, task)); !strings.Contains(got, "plain ***\n***") {
+			t.Errorf("%s: got %q, want *** where the secret was", who, got)
 		}
 	}
 }

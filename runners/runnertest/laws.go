@@ -163,23 +163,34 @@ func twoWatchers(t *testing.T, k Kit) {
 	}
 }
 
-// watch waits for a job in the background until its log says text, and returns how to end the watch.
-func watch(t *testing.T, r runners.Runner, id, uid, text string) (end func() error) {
+// watching is a Wait in the background.
+type watching struct {
+	log    Log
+	cancel context.CancelFunc
+	done   chan struct{}
+	res    runners.Result
+	err    error
+}
+
+// watch begins to wait for a job, and returns when its log says text.
+func watch(t *testing.T, r runners.Runner, id, uid, text string) *watching {
 	t.Helper()
 	ctx, cancel := context.WithCancel(within(t))
-	var log Log
-	done := make(chan error, 1)
+	w := &watching{cancel: cancel, done: make(chan struct{})}
 	go func() {
-		_, err := r.Wait(ctx, id, uid, &log)
-		done <- err
+		defer close(w.done)
+		w.res, w.err = r.Wait(ctx, id, uid, &w.log)
 	}()
-	end = sync.OnceValue(func() error {
-		cancel()
-		return <-done
-	})
-	t.Cleanup(func() { end() })
-	log.Await(ctx, t, text)
-	return end
+	t.Cleanup(func() { w.end() })
+	w.log.Await(ctx, t, text)
+	return w
+}
+
+// end ends the watch, and returns what Wait makes of that.
+func (w *watching) end() error {
+	w.cancel()
+	<-w.done
+	return w.err
 }
 
 // release is a script that says ready and goes on once the test has called open.
@@ -197,8 +208,8 @@ func watchEnds(t *testing.T, k Kit) {
 	script, open := release(k)
 	r, job := k.New(t), k.Job(t, script+"; echo went on")
 	uid := start(t, r, job)
-	end := watch(t, r, job.ID, uid, "ready")
-	if err := end(); !errors.Is(err, context.Canceled) {
+	w := watch(t, r, job.ID, uid, "ready")
+	if err := w.end(); !errors.Is(err, context.Canceled) {
 		t.Errorf("wait: got error %v, want %v", err, context.Canceled)
 	}
 	open(t)

@@ -8,13 +8,16 @@ import (
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/millrace-ci/millrace/agent/mask"
 )
 
 // Log is a runners.Log that keeps what it gets. The zero Log is ready; it is safe for concurrent use.
 type Log struct {
 	mu     sync.Mutex
 	data   []byte
-	masked []string
+	masked []string      // told before the first byte
+	late   int           // how many were told after it
 	change chan struct{} // closed at the next write; nil when nobody waits
 }
 
@@ -37,6 +40,10 @@ func (l *Log) Resume() (string, error) { return "", nil }
 func (l *Log) Mask(values ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if len(l.data) > 0 {
+		l.late += len(values)
+		return
+	}
 	l.masked = append(l.masked, values...)
 }
 
@@ -45,6 +52,21 @@ func (l *Log) Bytes() []byte {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return bytes.Clone(l.data)
+}
+
+// hider hides what was told in time, and fails the test if something was told too late.
+func (l *Log) hider(t *testing.T) *mask.Masker {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.late > 0 {
+		t.Errorf("log: %d values to hide were told after the first byte", l.late)
+	}
+	m, err := mask.New(l.masked...)
+	if err != nil {
+		t.Fatalf("log: values to hide: %v", err)
+	}
+	return m
 }
 
 // Await returns when text was written, or fails the test when ctx ends.
