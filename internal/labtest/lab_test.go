@@ -207,7 +207,9 @@ func TestParts(t *testing.T) {
 			t.Error("the registry answers while it is paused")
 		}
 		l.Resume(t, labtest.Images)
-		l.Kill(t, labtest.Kubelet)
+		for _, part := range []labtest.Part{labtest.Etcd, labtest.Containerd, labtest.Kubelet, labtest.Scheduler, labtest.Controllers} {
+			l.Kill(t, part)
+		}
 	})
 	if got, want := run(t, l, pod(labtest.Busybox, "echo mended")), "mended\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)

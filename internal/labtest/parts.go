@@ -4,6 +4,7 @@ import (
 	"context"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -26,39 +27,41 @@ const (
 // again. All tests share the lab, so one that kills or pauses is not parallel.
 func (l *Lab) Kill(t testing.TB, part Part) {
 	t.Helper()
-	l.mend(t, part)
-	l.order(t, "kill", part)
+	l.mend(t)
+	l.order(t, "kill", string(part))
 }
 
 // Start starts a part again and returns when it is ready. One that runs is left alone, one that is paused resumes.
 func (l *Lab) Start(t testing.TB, part Part) {
 	t.Helper()
-	l.order(t, "start", part)
+	l.order(t, "start", string(part))
 }
 
 // Pause stops a part without ending it: connections to it hang instead of being refused. When the test ends it resumes.
 func (l *Lab) Pause(t testing.TB, part Part) {
 	t.Helper()
-	l.mend(t, part)
-	l.order(t, "pause", part)
+	l.mend(t)
+	l.order(t, "pause", string(part))
 }
 
 // Resume lets a paused part go on.
 func (l *Lab) Resume(t testing.TB, part Part) {
 	t.Helper()
-	l.order(t, "resume", part)
+	l.order(t, "resume", string(part))
 }
 
-func (l *Lab) mend(t testing.TB, part Part) {
+// mend makes every part run again when the test ends, in an order that works, whatever the order in which they went.
+func (l *Lab) mend(t testing.TB) {
 	t.Helper()
-	t.Cleanup(func() { l.order(t, "start", part) })
+	t.Cleanup(func() { l.order(t, "mend") })
 }
 
-func (l *Lab) order(t testing.TB, verb string, part Part) {
+// order has the lab do what words say.
+func (l *Lab) order(t testing.TB, words ...string) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*patience) // It is also called when the test has ended.
 	defer cancel()
-	if out, err := exec.CommandContext(ctx, filepath.Join(l.dir, "lab.sh"), verb, string(part)).CombinedOutput(); err != nil {
-		t.Fatalf("labtest: %s %s: %v\n%s", verb, part, err, out)
+	if out, err := exec.CommandContext(ctx, filepath.Join(l.dir, "lab.sh"), words...).CombinedOutput(); err != nil {
+		t.Fatalf("labtest: lab.sh %s: %v\n%s", strings.Join(words, " "), err, out)
 	}
 }

@@ -5,6 +5,7 @@
 #   lab.sh status       what runs, with its memory
 #   lab.sh kubeconfig   where its kubeconfig is; fails unless every part runs
 #   lab.sh kill|start|pause|resume PART   for tests of what breaks: SIGKILL, start again, SIGSTOP, SIGCONT
+#   lab.sh mend         make every part run again
 # A machine has room for one lab. It keeps its state under $K8S_RUN (by default millrace-lab in TMPDIR); whoever starts a
 # second one is shown the first. It listens on 127.0.0.1 only.
 set -euo pipefail
@@ -54,8 +55,7 @@ up() {
 		BIN=$("$here/build.sh")
 		free_ports
 		prepare
-		start "${parts[@]:0:4}"
-		start "${parts[@]:4}"
+		mend
 		cluster
 		say "The lab is up."
 	fi
@@ -82,6 +82,16 @@ prepare() {
 	before
 	pki
 	identities
+}
+
+# mend starts what does not run: the control plane, then the node.
+mend() {
+	local part
+	for part in "${parts[@]}"; do
+		signal CONT "$part"
+	done
+	start "${parts[@]:0:4}"
+	start "${parts[@]:4}"
 }
 
 # start starts the parts at once, then waits for each.
@@ -140,5 +150,6 @@ case "${1:-} $#" in
 'start 2') signal CONT "$2" && start "$2" ;;
 'pause 2') signal STOP "$2" ;;
 'resume 2') signal CONT "$2" ;;
-*) sed -n '2,9s/^# \{0,1\}//p' "$here/lab.sh" >&2 && exit 2 ;;
+'mend 1') mend ;;
+*) sed -n '2,10s/^# \{0,1\}//p' "$here/lab.sh" >&2 && exit 2 ;;
 esac

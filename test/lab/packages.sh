@@ -27,4 +27,4 @@ if [ ! -e "$policy" ]; then
 fi
 export DEBIAN_FRONTEND=noninteractive
 timeout 300 apt-get update -qq
-timeout 900 apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+timeout 900 apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
