@@ -18,9 +18,10 @@ import (
 // task is the container that the command's output stands under.
 const task = "task"
 
+// succeeds has output and errors in jobs of their own: in which order the two come is not for a runner to say.
 func succeeds(t *testing.T, k Kit) {
 	before := time.Now().Add(-2 * time.Second) // Some clocks count in seconds.
-	res, log := do(t, k, k.Job(t, "echo hello; echo world >&2; printf 'no end'"))
+	res, log := do(t, k, k.Job(t, "echo hello; printf 'no end'"))
 	wantClass(t, res, runners.Succeeded)
 	if res.ExitCode != 0 || res.Reason != "" {
 		t.Errorf("got exit code %d and reason %q, want 0 and none", res.ExitCode, res.Reason)
@@ -28,8 +29,12 @@ func succeeds(t *testing.T, k Kit) {
 	if res.StartedAt.Before(before) || res.EndedAt.Before(res.StartedAt) || res.EndedAt.After(time.Now().Add(2*time.Second)) {
 		t.Errorf("got times %s to %s, want them to be the job's", res.StartedAt, res.EndedAt)
 	}
-	if got, want := log.Text(t, task), "hello\nworld\nno end\n"; !strings.HasSuffix(got, want) {
+	if got, want := log.Text(t, task), "hello\nno end\n"; !strings.HasSuffix(got, want) {
 		t.Errorf("output: got %q, want it to end with %q", got, want)
+	}
+	_, log = do(t, k, k.Job(t, "echo world >&2"))
+	if got, want := log.Text(t, task), "world\n"; !strings.HasSuffix(got, want) {
+		t.Errorf("errors: got %q, want them to end with %q", got, want)
 	}
 }
 
@@ -46,9 +51,11 @@ func fails(t *testing.T, k Kit) {
 	}
 }
 
+// outputWhole does not end in the same moment: what still fills a pipe then, some container runtimes lose
+// (https://github.com/containerd/containerd/issues/7289).
 func outputWhole(t *testing.T, k Kit) {
 	const lines = 180_000 // a good MiB
-	res, log := do(t, k, k.Job(t, fmt.Sprintf("seq 1 %d", lines)))
+	res, log := do(t, k, k.Job(t, fmt.Sprintf("seq 1 %d; sleep 1", lines)))
 	wantClass(t, res, runners.Succeeded)
 	var want strings.Builder
 	for i := range lines {
@@ -141,6 +148,7 @@ func startEnded(t *testing.T, k Kit) {
 	wantTimes(t, times, 1)
 }
 
+// twoWatchers compares what the command said: what it had to wait for, each watcher may tell in its own words.
 func twoWatchers(t *testing.T, k Kit) {
 	job := k.Job(t, "for i in 1 2 3 4 5 6 7 8 9; do echo $i; sleep 0.05; done; exit 3")
 	uid := start(t, k.New(t), job)
@@ -157,7 +165,7 @@ func twoWatchers(t *testing.T, k Kit) {
 		t.Errorf("results differ (-one +other):\n%s", diff)
 	}
 	for _, log := range logs[1:] {
-		if diff := cmp.Diff(string(logs[0].Bytes()), string(log.Bytes())); diff != "" {
+		if diff := cmp.Diff(logs[0].Text(t, task), log.Text(t, task)); diff != "" {
 			t.Errorf("logs differ (-one +other):\n%s", diff)
 		}
 	}

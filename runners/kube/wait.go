@@ -1,0 +1,261 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/millrace-ci/millrace/runners"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+)
+
+const (
+	againAfter  = 5 * time.Second  // what the API did not do is tried again then
+	unheardWait = 30 * time.Second // a Job that was asked for and never heard of is asked for again then
+)
+
+// Wait is runners.Runner's. It follows what the watch tells; a job that starts and ends as it should costs no call to the
+// API beside one for each Secret that it refers to and one for each container's log. Whoever waits also ends what is
+// to be ended: the job that ran longer than its timeout, and the one that cannot start.
+func (r *Runner) Wait(ctx context.Context, id, uid string, log runners.Log) (runners.Result, error) {
+	if !runners.ValidID(id) {
+		return lost("no job has such an id"), nil
+	}
+	res, err := r.wait(ctx, id, types.UID(uid), log)
+	if err != nil {
+		return runners.Result{}, fmt.Errorf("wait for job %s: %w", id, err)
+	}
+	return res, nil
+}
+
+func (r *Runner) wait(ctx context.Context, id string, uid types.UID, log runners.Log) (runners.Result, error) {
+	if err := r.watch.ready(ctx); err != nil {
+		return runners.Result{}, err
+	}
+	bell, end := r.watch.subscribe(id)
+	defer end()
+	job, err := r.current(ctx, id)
+	switch {
+	case err != nil:
+		return runners.Result{}, err
+	case job == nil:
+		return lost("there is no Job of this name"), nil
+	case job.UID != uid:
+		return lost(fmt.Sprintf("another Job has its name: its uid is %s instead of %s", job.UID, uid)), nil
+	}
+	if err := r.mask(ctx, job, log); err != nil {
+		return runners.Result{}, err
+	}
+	follower, err := newFollower(r.pods(), log, time.Now)
+	if err != nil {
+		return runners.Result{}, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	copied := make(chan error, 1)
+	go func() { copied <- follower.run(ctx) }()
+	w := &waiter{Runner: r, id: id, uid: uid, bell: bell, follower: follower, copied: copied}
+	res, err := w.wait(ctx)
+	cancel()
+	_ = w.drain() // Nobody wants more of it.
+	return res, err
+}
+
+// mask tells log the values of the Secrets that the job's containers are given. One that is not there, or not for us to
+// read, has no values to hide: the kubelet does not find it either, or it is what the operator keeps from us.
+func (r *Runner) mask(ctx context.Context, job *batchv1.Job, log runners.Log) error {
+	var values []string
+	for _, name := range referencedSecrets(job) {
+		secret, err := r.secret(ctx, name)
+		if err != nil {
+			return err
+		}
+		for _, value := range secret.Data {
+			values = append(values, string(value))
+		}
+	}
+	if len(values) > 0 {
+		log.Mask(values...)
+	}
+	return nil
+}
+
+func (r *Runner) secret(ctx context.Context, name string) (*corev1.Secret, error) {
+	ctx, cancel := call(ctx)
+	defer cancel()
+	secret, err := r.secrets().Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return &corev1.Secret{}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("get secret %s, whose values are to be hidden: %w", name, err)
+	}
+	return secret, nil
+}
+
+// waiter is one Wait.
+type waiter struct {
+	*Runner
+	id       string
+	uid      types.UID
+	bell     <-chan struct{}
+	follower *follower
+	copied   <-chan error // gets the follower's end; nil once that was taken
+
+	sight sight
+}
+
+// wait judges the job each time something about it has changed, until it has ended and its log was read.
+func (w *waiter) wait(ctx context.Context) (runners.Result, error) {
+	for {
+		if err := w.look(ctx); err != nil {
+			return runners.Result{}, err
+		}
+		v, err := w.judge(ctx)
+		w.follower.see(w.sight, v)
+		if v.result != nil {
+			return *v.result, w.drain()
+		}
+		next := v.next
+		if err == nil {
+			next, err = w.act(ctx, v)
+		}
+		if err != nil {
+			w.cfg.Log.WarnContext(ctx, "cluster did not answer; to be asked again", "job", w.id, "err", err)
+			next = time.Now().Add(againAfter)
+		}
+		if err := w.sleep(ctx, next); err != nil {
+			return runners.Result{}, err
+		}
+	}
+}
+
+// look takes up what was heard of the job. A pod that was seen ended is still told of when it is gone, and so is every
+// pod when the job is gone.
+func (w *waiter) look(ctx context.Context) error {
+	job, err := w.current(ctx, w.id)
+	if err != nil {
+		return err
+	}
+	if job != nil && job.UID != w.uid {
+		job = nil
+	}
+	pods := w.watch.podsOf(w.uid)
+	for _, pod := range w.sight.pods {
+		known := slices.ContainsFunc(pods, func(p *corev1.Pod) bool { return p.UID == pod.UID })
+		if !known && (job == nil || !live(pod)) {
+			pods = append(pods, pod)
+		}
+	}
+	slices.SortFunc(pods, func(a, b *corev1.Pod) int { return a.CreationTimestamp.Compare(b.CreationTimestamp.Time) })
+	w.sight.job, w.sight.pods, w.sight.fresh = job, pods, false
+	return nil
+}
+
+// judge says what the sight means, and looks closer where that is needed to say it.
+func (w *waiter) judge(ctx context.Context) (verdict, error) {
+	for {
+		v := judge(w.sight, w.cfg.PendingTimeout, time.Now())
+		var err error
+		switch v.ask {
+		case askEvents:
+			var events []corev1.Event
+			if events, err = listEvents(ctx, w.cfg.Cluster.client, w.cfg.Namespace, w.uids()...); err == nil {
+				w.sight.events, w.sight.eventsAt = events, time.Now()
+			}
+		case askPods:
+			var pods []*corev1.Pod
+			if pods, err = w.listPods(ctx); err == nil {
+				w.sight.pods, w.sight.fresh = pods, true
+			}
+		case askNothing:
+			return v, nil
+		}
+		if err != nil {
+			return v, err
+		}
+	}
+}
+
+// act does what the verdict asks for, and returns when to judge again although nothing has changed.
+func (w *waiter) act(ctx context.Context, v verdict) (time.Time, error) {
+	next, now := v.next, time.Now()
+	if w.watch.job(w.id) == nil {
+		next = earlier(next, now.Add(unheardWait))
+	}
+	if v.end != nil {
+		_, err := w.end(ctx, w.sight.job, *v.end)
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			err = nil // It has changed: that is on its way to us.
+		}
+		return earlier(next, now.Add(againAfter)), err
+	}
+	due := overdue(w.sight.job, w.sight.pods)
+	if !due.IsZero() && !now.Before(due) {
+		return earlier(next, now.Add(overtime)), w.force(ctx, w.sight.job, w.sight.pods)
+	}
+	return earlier(next, due), nil
+}
+
+// listPods asks for the job's pods.
+func (w *waiter) listPods(ctx context.Context) ([]*corev1.Pod, error) {
+	ctx, cancel := call(ctx)
+	defer cancel()
+	list, err := w.pods().List(ctx, metav1.ListOptions{LabelSelector: batchv1.ControllerUidLabel + "=" + string(w.uid)})
+	if err != nil {
+		return nil, fmt.Errorf("list pods: %w", err)
+	}
+	var pods []*corev1.Pod
+	for i := range list.Items {
+		pods = append(pods, &list.Items[i])
+	}
+	return pods, nil
+}
+
+// uids are those of the Job and of its pods.
+func (w *waiter) uids() []types.UID {
+	uids := []types.UID{w.uid}
+	for _, pod := range w.sight.pods {
+		uids = append(uids, pod.UID)
+	}
+	return uids
+}
+
+// sleep returns when something has changed, at next, or with the error of ctx or of the log.
+func (w *waiter) sleep(ctx context.Context, next time.Time) error {
+	timer, end := after(next, time.Now())
+	defer end()
+	select {
+	case <-w.bell:
+		return nil
+	case <-timer:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case err := <-w.copied:
+		w.copied = nil
+		return err
+	}
+}
+
+// drain waits for the rest of the log.
+func (w *waiter) drain() error {
+	if w.copied == nil {
+		return nil
+	}
+	err := <-w.copied
+	w.copied = nil
+	return err
+}
+
+// earlier is the earlier one of two times, of which zero is never.
+func earlier(a, b time.Time) time.Time {
+	if a.IsZero() || !b.IsZero() && b.Before(a) {
+		return b
+	}
+	return a
+}

@@ -1,0 +1,183 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	batchinformers "k8s.io/client-go/informers/batch/v1"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/cache"
+)
+
+// byJob is the index of pods by the uid of the Job that controls them.
+const byJob = "job"
+
+// watch follows the Jobs and pods of a namespace that bear our label, and wakes who waits for one of them. A watch that
+// is cut goes on where it was; only when the server does not remember that any more (410 Gone) all are listed again, with
+// growing pauses: client-go's reflector does both.
+type watch struct {
+	namespace  string
+	jobs, pods cache.SharedIndexInformer
+	log        *slog.Logger
+
+	mu   sync.Mutex
+	subs map[string]map[chan struct{}]bool // by the Job's name
+}
+
+func newWatch(client kubernetes.Interface, namespace string, log *slog.Logger) (*watch, error) {
+	ours := func(o *metav1.ListOptions) { o.LabelSelector = labelManagedBy + "=" + managedBy }
+	w := &watch{
+		namespace: namespace, log: log, subs: map[string]map[chan struct{}]bool{},
+		jobs: batchinformers.NewFilteredJobInformer(client, namespace, 0, nil, ours),
+		pods: coreinformers.NewFilteredPodInformer(client, namespace, 0, cache.Indexers{byJob: controller}, ours),
+	}
+	for what, informer := range map[string]cache.SharedIndexInformer{"jobs": w.jobs, "pods": w.pods} {
+		if err := informer.SetTransform(strip); err != nil {
+			return nil, fmt.Errorf("watch %s: %w", what, err)
+		}
+		if err := informer.SetWatchErrorHandlerWithContext(w.trouble(what)); err != nil {
+			return nil, fmt.Errorf("watch %s: %w", what, err)
+		}
+		handler := cache.ResourceEventHandlerFuncs{AddFunc: w.ring, DeleteFunc: w.ring, UpdateFunc: func(_, now any) { w.ring(now) }}
+		if _, err := informer.AddEventHandler(handler); err != nil {
+			return nil, fmt.Errorf("watch %s: %w", what, err)
+		}
+	}
+	return w, nil
+}
+
+// trouble logs why a watch could not begin, or ended. What belongs to the life of a watch is not worth a line.
+func (w *watch) trouble(what string) cache.WatchErrorHandlerWithContext {
+	return func(ctx context.Context, _ *cache.Reflector, err error) {
+		if ctx.Err() == nil && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
+			w.log.WarnContext(ctx, "cluster not watched; to be tried again", "what", what, "namespace", w.namespace, "err", err)
+		}
+	}
+}
+
+// run follows the cluster until ctx ends.
+func (w *watch) run(ctx context.Context) {
+	var group sync.WaitGroup
+	group.Go(func() { w.jobs.RunWithContext(ctx) })
+	group.Go(func() { w.pods.RunWithContext(ctx) })
+	group.Wait()
+}
+
+// ready returns once all was seen that was there when run began.
+func (w *watch) ready(ctx context.Context) error {
+	for _, informer := range []cache.SharedIndexInformer{w.jobs, w.pods} {
+		select {
+		case <-informer.HasSyncedChecker().Done():
+		case <-ctx.Done():
+			return fmt.Errorf("watch namespace %s: the cluster was not heard of yet: %w", w.namespace, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// job returns the Job of this name as last heard of, nil if there is none. It is shared: read only.
+func (w *watch) job(name string) *batchv1.Job {
+	object, found, err := w.jobs.GetStore().GetByKey(w.namespace + "/" + name)
+	if err != nil || !found {
+		return nil
+	}
+	job, _ := object.(*batchv1.Job)
+	return job
+}
+
+// allJobs returns all Jobs that bear our label, as last heard of. They are shared: read only.
+func (w *watch) allJobs() []*batchv1.Job {
+	var jobs []*batchv1.Job
+	for _, object := range w.jobs.GetStore().List() {
+		if job, ok := object.(*batchv1.Job); ok {
+			jobs = append(jobs, job)
+		}
+	}
+	return jobs
+}
+
+// podsOf returns the pods that the Job with this uid controls, as last heard of. They are shared: read only.
+func (w *watch) podsOf(uid types.UID) []*corev1.Pod {
+	objects, err := w.pods.GetIndexer().ByIndex(byJob, string(uid))
+	if err != nil {
+		return nil
+	}
+	var pods []*corev1.Pod
+	for _, object := range objects {
+		if pod, ok := object.(*corev1.Pod); ok {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
+}
+
+// subscribe returns a channel that gets something after each change of the Job of this name or of its pods, and a
+// function that ends it.
+func (w *watch) subscribe(name string) (<-chan struct{}, func()) {
+	bell := make(chan struct{}, 1)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.subs[name] == nil {
+		w.subs[name] = map[chan struct{}]bool{}
+	}
+	w.subs[name][bell] = true
+	return bell, func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		if delete(w.subs[name], bell); len(w.subs[name]) == 0 {
+			delete(w.subs, name)
+		}
+	}
+}
+
+// ring wakes who waits for the Job that object is or belongs to.
+func (w *watch) ring(object any) {
+	if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = gone.Obj
+	}
+	name := ""
+	switch o := object.(type) {
+	case *batchv1.Job:
+		name = o.Name
+	case *corev1.Pod:
+		if owner := metav1.GetControllerOf(o); owner != nil {
+			name = owner.Name
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for bell := range w.subs[name] {
+		select {
+		case bell <- struct{}{}:
+		default: // It has not been heard yet, that is enough.
+		}
+	}
+}
+
+// controller is what a pod is indexed by.
+func controller(object any) ([]string, error) {
+	if pod, ok := object.(*corev1.Pod); ok {
+		if owner := metav1.GetControllerOf(pod); owner != nil {
+			return []string{string(owner.UID)}, nil
+		}
+	}
+	return nil, nil
+}
+
+// after is a channel that gets something at t, never if t is zero, and a function that ends it.
+func after(t, now time.Time) (<-chan time.Time, func()) {
+	if t.IsZero() {
+		return nil, func() {}
+	}
+	timer := time.NewTimer(t.Sub(now))
+	return timer.C, func() { timer.Stop() }
+}
