@@ -2,6 +2,7 @@ package bloblogs_test
 
 import (
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 	"gocloud.dev/blob"
@@ -17,7 +18,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-const maxSize = 7 << 20 // more than the stream holds
+const (
+	maxSize = 7 << 20 // more than the stream holds
+	maxWait = 30 * time.Second
+)
 
 func TestLawsInFiles(t *testing.T) {
 	t.Parallel()
@@ -33,6 +37,11 @@ func TestLawsInMemory(t *testing.T) {
 func TestLawsInSmallParts(t *testing.T) {
 	t.Parallel()
 	logstest.Run(t, maxSize, func(t *testing.T) logs.Logs { return bloblogs.InParts(live(t), memory(t), 70_001) })
+}
+
+func TestLawsInTheCloud(t *testing.T) {
+	t.Parallel()
+	logstest.Run(t, maxSize, func(t *testing.T) logs.Logs { return bloblogs.InParts(live(t), newCloud().bucket(t, nil), part) })
 }
 
 func live(t testing.TB) *redislogs.Logs {

@@ -71,7 +71,7 @@ func (s *Logs) join(ctx context.Context, to io.Writer, k logs.Key, name string) 
 		switch {
 		case err != nil:
 			return 0, err
-		case !held.Ended: // Redis lost it just now
+		case !held.Ended || moved(held): // Redis lost it just now, or somebody else is done
 			return 0, errElsewhere
 		case at < held.From:
 			n := at / s.part

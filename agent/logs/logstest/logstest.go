@@ -297,7 +297,12 @@ func Replay(t *testing.T, s logs.Logs, k logs.Key, choices []byte) {
 			have = max(have, stop)
 		}
 	}
-	b.same(string(text[:have]))
+	for at := 0; at <= have; at += 41 {
+		if got, want := b.all(at), string(text[at:have]); got != want {
+			t.Fatalf("from %d: got %q, want %q", at, got, want)
+		}
+	}
+	b.last(have, logs.LastLine(text[:have], true))
 	if c := b.read(have, 0); c.Ended != ended {
 		t.Fatalf("got ended %v, want %v", c.Ended, ended)
 	}
