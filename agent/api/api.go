@@ -46,6 +46,12 @@ type route struct {
 	answer       func(w http.ResponseWriter, r *http.Request) error
 }
 
+// What is said of an attempt of which nothing is kept but its log.
+const (
+	noManifest = "no manifest of this attempt is kept: it comes when its job is made, and only a runner that makes jobs from manifests has one"
+	noEvents   = "no events of this attempt are kept: they come when its job has ended, and only from a runner that sees any"
+)
+
 // New makes the handler of everything under /api/.
 func New(cfg Config) http.Handler {
 	s := &server{cfg}
@@ -54,6 +60,8 @@ func New(cfg Config) http.Handler {
 		{http.MethodGet, "/api/v1/runs/{id}", s.run},
 		{http.MethodPost, "/api/v1/runs/{id}/cancel", s.cancel},
 		{http.MethodGet, "/api/v1/runs/{id}/tasks/{task}/log", s.log},
+		{http.MethodGet, "/api/v1/runs/{id}/tasks/{task}/manifest", s.kept(logs.Manifest, noManifest)},
+		{http.MethodGet, "/api/v1/runs/{id}/tasks/{task}/events", s.kept(logs.Evidence, noEvents)},
 		{http.MethodGet, "/api/v1/deliveries", s.deliveries},
 		{http.MethodGet, "/api/v1/deliveries/{id}", s.delivery},
 	}

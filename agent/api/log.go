@@ -25,10 +25,31 @@ func (s *server) log(w http.ResponseWriter, r *http.Request) error {
 	if following {
 		return s.follow(w, r, key, offset)
 	}
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	return s.text(w, r, key, offset)
 }
 
-// text sends what lies at offset and after it, in chunks: it never holds a whole log.
+// kept answers what is kept of an attempt beside its log, as it was written: YAML. hint says when it comes to be.
+func (s *server) kept(kind logs.Kind, hint string) func(http.ResponseWriter, *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		key, err := s.logKey(r)
+		if err != nil {
+			return err
+		}
+		key.Kind = kind
+		chunk, err := s.cfg.Logs.Read(r.Context(), key, 0, 0)
+		if err != nil {
+			return err
+		}
+		if len(chunk.Data) == 0 {
+			return problem{http.StatusNotFound, hint}
+		}
+		w.Header().Set("Content-Type", "application/yaml; charset=utf-8")
+		return s.text(w, r, key, 0)
+	}
+}
+
+// text sends what lies at offset and after it, in chunks: it never holds a whole log. The caller has said what it is.
 func (s *server) text(w http.ResponseWriter, r *http.Request, key logs.Key, offset int64) error {
 	for started := false; ; started = true {
 		chunk, err := s.cfg.Logs.Read(r.Context(), key, offset, 0)
@@ -39,14 +60,15 @@ func (s *server) text(w http.ResponseWriter, r *http.Request, key logs.Key, offs
 		case err != nil:
 			return err
 		}
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 		if len(chunk.Data) == 0 {
 			return nil
 		}
 		if _, err := w.Write(chunk.Data); err != nil {
 			return nil // the caller went away
 		}
-		offset = chunk.Next
+		if offset = chunk.Next; chunk.Ended {
+			return nil
+		}
 	}
 }
 
