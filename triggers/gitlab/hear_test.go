@@ -189,6 +189,16 @@ func TestAFullListMayBeCut(t *testing.T) {
 	}
 }
 
+// TestAHugeList is refused before it is decoded, also when the kind is right, which the law about memory does not say.
+func TestAHugeList(t *testing.T) {
+	t.Parallel()
+	body := `{"object_kind":"push","commits":[` + strings.Repeat("null,", 1<<17) + `null]}`
+	_, err := forge(t, gitlab.Config{}).Parse(triggers.Delivery{Kind: "push", Body: []byte(body)})
+	if !errors.Is(err, triggers.ErrPayload) || !strings.Contains(err.Error(), "elements") {
+		t.Errorf("got %v, want %v for its elements", err, triggers.ErrPayload)
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	kinds := []string{"push", "tag", "merge_request", "system"}
 	for name, body := range kit().Bodies(f) {
