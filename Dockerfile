@@ -1,23 +1,24 @@
-# Millrace with a redis-server beside it, for `redis.url: ""`: docker run -v millrace:/data -p 8080:8080 IMAGE
-FROM golang:1.26-bookworm AS build
-# Without it, what git says of the build context.
-ARG VERSION
+# Millrace alone, for clusters: one static binary, no shell, no root. Redis is a server of its own (redis.url); the local
+# runner needs git and a shell, and belongs on a machine. See deploy/kubernetes.
+FROM golang:1.26 AS build
+# Where modules come from, if not from Go's own defaults.
+ARG GOPROXY
+ARG GOSUMDB
 WORKDIR /src
 COPY go.mod go.sum ./
 RUN go mod download
 COPY . .
-RUN make build ${VERSION:+VERSION="$VERSION"}
+ARG VERSION=unknown
+RUN CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /out/millrace ./cmd/millrace && mkdir /out/data
 
-FROM debian:bookworm-slim
-RUN apt-get update \
-    && apt-get install -y --no-install-recommends ca-certificates git redis-server \
-    && rm -rf /var/lib/apt/lists/* \
-    && useradd --uid 10001 --create-home --home-dir /data millrace
-COPY --from=build /src/bin/millrace /usr/local/bin/millrace
-USER 10001
+FROM scratch
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/
+COPY --from=build /out/millrace /usr/local/bin/millrace
+COPY --from=build --chown=10001:10001 /out/data /data
+USER 10001:10001
 WORKDIR /data
 VOLUME /data
 EXPOSE 8080
 ENV MILLRACE_SERVER_LISTEN=:8080
-ENTRYPOINT ["millrace"]
+ENTRYPOINT ["/usr/local/bin/millrace"]
 CMD ["serve"]

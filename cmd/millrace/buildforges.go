@@ -50,7 +50,7 @@ func buildForges(c *Config) (map[string]agent.Forge, map[string]triggers.Source,
 			errs = append(errs, fmt.Errorf("forges[%d]: %w", i, err))
 			continue
 		}
-		forges[f.Name] = agent.Forge{Source: made, Access: made, Status: made, Repositories: f.Repositories}
+		forges[f.Name] = agent.Forge{Source: made, Access: made, Status: made, SSH: strings.TrimRight(f.SSHURL, "/"), Repositories: f.Repositories}
 		sources[f.Name] = made
 	}
 	return forges, sources, errors.Join(errs...)

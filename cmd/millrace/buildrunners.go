@@ -1,34 +1,105 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/millrace-ci/millrace/agent"
+	"github.com/millrace-ci/millrace/runners/kube"
 	"github.com/millrace-ci/millrace/runners/local"
 )
 
 // keeperCommand is the hidden command that keeps one job of a local runner.
 const keeperCommand = "_job"
 
-// buildRunners makes the configured runners. A local one's line bears the data folder's id, so that no other host
-// leases what can only be joined here.
-func buildRunners(c *Config, data *dataFolder, log *slog.Logger) (map[string]agent.Runner, error) {
+// runnerBuilder makes the configured runners. Those of one cluster share what is known of it.
+type runnerBuilder struct {
+	cfg      *Config
+	data     *dataFolder
+	log      *slog.Logger
+	clusters map[kube.ClusterConfig]*kube.Cluster
+}
+
+// runnerKinds is the table of runners: to add one, add its line.
+var runnerKinds = map[string]func(*runnerBuilder, RunnerConfig) (agent.Runner, error){
+	"local": (*runnerBuilder).local,
+	"kube":  (*runnerBuilder).kube,
+}
+
+// buildRunners makes the configured runners, and what lets them watch: run blocks until its context ends.
+func buildRunners(c *Config, data *dataFolder, log *slog.Logger) (all map[string]agent.Runner, run func(context.Context) error, err error) {
+	b := &runnerBuilder{c, data, log, map[kube.ClusterConfig]*kube.Cluster{}}
+	all = map[string]agent.Runner{}
+	for _, r := range c.Runners {
+		made, err := runnerKinds[r.Kind](b, r)
+		if err != nil {
+			return nil, nil, fmt.Errorf("runners: %s: %w", r.Name, err)
+		}
+		made.Kind, made.Capacity = r.Kind, r.Capacity
+		all[r.Name] = made
+	}
+	return all, b.watch, nil
+}
+
+// local makes a runner whose line bears the data folder's id, so that no other host leases what can only be joined here.
+func (b *runnerBuilder) local(r RunnerConfig) (agent.Runner, error) {
 	self, err := os.Executable()
 	if err != nil {
-		return nil, fmt.Errorf("find this program: %w", err)
+		return agent.Runner{}, fmt.Errorf("find this program: %w", err)
 	}
-	all := map[string]agent.Runner{}
-	for _, r := range c.Runners {
-		made, err := local.New(local.Config{
-			Dir: filepath.Join(c.Data, "jobs", r.Name), Command: []string{self, keeperCommand}, Log: log,
-		})
-		if err != nil {
-			return nil, fmt.Errorf("runners: %s: %w", r.Name, err)
-		}
-		all[r.Name] = agent.Runner{Kind: r.Kind, Line: r.Name + "-" + data.id, Capacity: r.Capacity, Runner: made}
+	made, err := local.New(local.Config{
+		Dir: filepath.Join(b.cfg.Data, "jobs", r.Name), Command: []string{self, keeperCommand}, Read: readKept, Log: b.log,
+	})
+	return agent.Runner{Line: r.Name + "-" + b.data.id, Runner: made}, err
+}
+
+// kube makes a runner whose line every agent shares: any of them can join what runs in a cluster.
+func (b *runnerBuilder) kube(r RunnerConfig) (agent.Runner, error) {
+	cluster, err := b.cluster(kube.ClusterConfig{Kubeconfig: r.Kubeconfig, Context: r.Context, QPS: r.QPS, Log: b.log})
+	if err != nil {
+		return agent.Runner{}, err
 	}
-	return all, nil
+	p := r.Policy
+	cfg := kube.Config{
+		Cluster: cluster, Namespace: r.Namespace, GitImage: cmp.Or(b.cfg.Images.Git, kube.DefaultGit), Mirrors: b.cfg.Images.Mirrors,
+		Policy: kube.Policy{
+			ServiceAccounts: p.ServiceAccounts, NodeSelector: p.NodeSelector, Tolerations: p.Tolerations,
+			Max: kube.Resources(p.Max), Default: kube.Resources(p.Default), PodSecurity: p.PodSecurity,
+		},
+		PendingTimeout: r.PendingTimeout, Log: b.log,
+	}
+	for _, one := range b.cfg.Registries {
+		cfg.Registries = append(cfg.Registries, kube.Registry{Host: one.Host, PullSecret: one.PullSecret})
+	}
+	made, err := kube.New(cfg)
+	return agent.Runner{Line: r.Name, Runner: made}, err
+}
+
+// cluster is one for all runners that reach it the same way.
+func (b *runnerBuilder) cluster(cfg kube.ClusterConfig) (*kube.Cluster, error) {
+	key := cfg
+	key.QPS = 0
+	if known, ok := b.clusters[key]; ok {
+		return known, nil
+	}
+	made, err := kube.NewCluster(cfg)
+	if err == nil {
+		b.clusters[key] = made
+	}
+	return made, err
+}
+
+// watch lets every cluster be watched until ctx ends.
+func (b *runnerBuilder) watch(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, cluster := range b.clusters {
+		g.Go(func() error { return cluster.Run(ctx) })
+	}
+	return g.Wait()
 }

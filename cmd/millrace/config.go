@@ -17,6 +17,9 @@ type Config struct {
 	Forges        []ForgeConfig   `mapstructure:"forges"`         // the Git hosts that it hears and tells
 	Runners       []RunnerConfig  `mapstructure:"runners"`        // where tasks run; none: one, local
 	DefaultRunner string          `mapstructure:"default_runner"` // of tasks that name none; "": the only runner
+	Secrets       []SecretConfig  `mapstructure:"secrets"`        // what tasks may be given and nobody sees
+	Images        ImagesConfig    `mapstructure:"images"`
+	Registries    []Registry      `mapstructure:"registries"`
 	Retention     RetentionConfig `mapstructure:"retention"`
 	ShutdownGrace time.Duration   `mapstructure:"shutdown_grace"` // for what is being done at a SIGTERM
 }
@@ -25,6 +28,8 @@ type Config struct {
 type ServerConfig struct {
 	Listen string `mapstructure:"listen"` // host:port
 	URL    string `mapstructure:"url"`    // as people and forges write it; "": http:// and Listen
+
+	SecretFile string `mapstructure:"secret_file"` // what tokens of tasks are made with, the same for all agents; "": made in Data
 }
 
 // RedisConfig is where the state is.
@@ -39,6 +44,7 @@ type ForgeConfig struct {
 	URL            string          `mapstructure:"url"`        // of the host or its API
 	Token          triggers.Secret `mapstructure:"token"`      // reads repositories and writes statuses; "": public ones, and nothing is told
 	TokenFile      string          `mapstructure:"token_file"` // file that holds Token
+	SSHURL         string          `mapstructure:"ssh_url"`    // ssh://USER@HOST[:PORT] of clones by key; "": git@ the host
 	Repositories   []string        `mapstructure:"repositories"`
 	WebhookSecrets []WebhookSecret `mapstructure:"webhook_secrets"` // none: the door is shut
 }
@@ -49,13 +55,6 @@ type WebhookSecret struct {
 	SecretFile    string          `mapstructure:"secret_file"`    // file that holds Secret
 	Repositories  []string        `mapstructure:"repositories"`   // globs over owner/name of those it may speak for; none: all
 	PerRepository bool            `mapstructure:"per_repository"` // a master: each repository's secret is derived from it
-}
-
-// RunnerConfig is where tasks run.
-type RunnerConfig struct {
-	Name     string `mapstructure:"name"`
-	Kind     string `mapstructure:"kind"`     // local
-	Capacity int    `mapstructure:"capacity"` // tasks at once; 0: the number of cores
 }
 
 // RetentionConfig says how long things are kept.

@@ -69,6 +69,38 @@ func TestConfigPrecedence(t *testing.T) {
 	}
 }
 
+// TestConfigCluster reads what a cluster needs: hosts have dots, and paths slashes, in keys too.
+func TestConfigCluster(t *testing.T) {
+	inFolder(t, `
+runners:
+  - {name: main, kind: kube, kubeconfig: k, context: c, namespace: ci, qps: 7.5, pending_timeout: 2m,
+     policy: {service_accounts: [deploy], node_selector: {"ci.example.com/pool": build}, tolerations: ["ci:NoSchedule"], max: {cpu: "4", memory: 8Gi}, default: {cpu: 500m}, pod_security: restricted}}
+images: {mirrors: {"gcr.io": gcr.example.cn, "docker.io/library/": "hub.example.cn/"}, git: g}
+registries: [{host: "r.example.com:5000", ca_file: secret1, pull_secret: p}]
+secrets: [{name: s, kubernetes: ci/s, repositories: ["shop/*"], templates: [script]}]
+`, "PEM")
+	c := load(t, nil)
+	want := RunnerConfig{
+		Name: "main", Kind: "kube", Capacity: kubeCapacity, Kubeconfig: "k", Context: "c", Namespace: "ci", QPS: 7.5, PendingTimeout: 2 * time.Minute,
+		Policy: PolicyConfig{
+			ServiceAccounts: []string{"deploy"}, NodeSelector: map[string]string{"ci.example.com/pool": "build"}, Tolerations: []string{"ci:NoSchedule"},
+			Max: ResourcesConfig{CPU: "4", Memory: "8Gi"}, Default: ResourcesConfig{CPU: "500m"}, PodSecurity: "restricted",
+		},
+	}
+	if diff := cmp.Diff([]RunnerConfig{want}, c.Runners); diff != "" {
+		t.Errorf("runners (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(map[string]string{"gcr.io": "gcr.example.cn", "docker.io/library/": "hub.example.cn/"}, c.Images.Mirrors); diff != "" {
+		t.Errorf("mirrors (-want +got):\n%s", diff)
+	}
+	if got := c.usedImages(); got[0].Image != "g" || got[1].Image == "" || c.platform().Registries[0].CA != "PEM" || c.DefaultRunner != "main" {
+		t.Errorf("got %+v, %+v", got, c)
+	}
+	if s := c.secrets()["s"]; s.From.Kubernetes != "ci/s" || s.Policy.Repositories[0] != "shop/*" {
+		t.Errorf("secret: got %+v", s)
+	}
+}
+
 // TestClientsVariables checks that what the client reads does not become the daemon's configuration.
 func TestClientsVariables(t *testing.T) {
 	inFolder(t, "server: {listen: '127.0.0.1:2'}\n")
@@ -175,15 +207,38 @@ func TestBadConfig(t *testing.T) {
 				"forges[0].name: \"A b\": use a-z, 0-9 and -, at most 40 characters",
 				"forges[2].name: another one is named \"a\" too",
 				"forges[0].kind: \"bitbucket\" is not known, say gitea, github or gitlab",
-				"forges[1].repositories: \"[x\" is no glob over owner/name, like shop/*",
-				"runners[0].kind: \"kube\" is not known, say local",
+				"forges[1].repositories: \"[x\" is no glob, like shop/*",
 				"runners[0].capacity: must be more than 0",
+				"runners[0].namespace: say where jobs are to be made",
 				"default_runner: \"z\" is the name of none of the runners",
 			},
 		},
 		"which runner": {
 			"runners: [{name: x, kind: local}, {name: y, kind: local}]",
 			[]string{"default_runner: there are several runners: say which one tasks get that name none"},
+		},
+		"what is for clusters alone": {
+			"runners: [{name: x, kind: local, namespace: ci, qps: 5}]",
+			[]string{"runners[0]: namespace, qps is for a runner of kind kube"},
+		},
+		"kinds of runner": {
+			"runners: [{name: x, kind: docker}]",
+			[]string{"runners[0].kind: \"docker\" is not known, say local or kube"},
+		},
+		"secrets, registries and ssh": {
+			"secrets: [{name: a}, {name: a, file: x, kubernetes: y}, {name: b, environment: [B], events: [comment], refs: ['[v']}]\n" +
+				"registries: [{}, {host: h}, {host: h}]\nforges: [{name: f, kind: github, ssh_url: 'git@host:x'}]\nserver: {secret_file: ''}",
+			[]string{
+				"forges[0].ssh_url: \"git@host:x\" is not ssh://USER@HOST or ssh://USER@HOST:PORT",
+				"secrets[1].name: another one is named \"a\" too",
+				"secrets[0]: say where it is kept: kubernetes (NAMESPACE/NAME), file or environment, one of them",
+				"secrets[1]: say where it is kept: kubernetes (NAMESPACE/NAME), file or environment, one of them",
+				"secrets[1].kubernetes: \"y\" is not NAMESPACE/NAME",
+				"secrets[2].events: \"comment\" is none of push, tag, pull_request",
+				"secrets[2].refs: \"[v\" is no glob, like shop/*",
+				"registries[0].host: say which, as images name it: harbor.example.com",
+				"registries[2].host: \"h\" stands in another entry too",
+			},
 		},
 		"files of secrets": {
 			"forges: [{name: a, kind: github, token: x, token_file: secret1, webhook_secrets: [{secret_file: nofile}, {secret: a, secret_file: secret1}]}, {name: b, kind: github, token_file: secret1}]",
@@ -251,7 +306,7 @@ func TestConfigDocument(t *testing.T) {
 	}
 	want := map[string]string{}
 	for key, t := range keysOf(reflect.TypeFor[Config](), "") {
-		if single(t) && !strings.HasSuffix(key, "[]") {
+		if (single(t) || t.Kind() == reflect.Map) && !strings.HasSuffix(key, "[]") {
 			want[key] = ""
 		}
 	}

@@ -5,9 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -26,18 +26,8 @@ func (c *Config) complete() error {
 	}
 	c.Data = data
 	c.Server.URL = strings.TrimRight(cmp.Or(c.Server.URL, reachable(c.Server.Listen)), "/")
-	if len(c.Runners) == 0 {
-		c.Runners = []RunnerConfig{{Name: "local", Kind: "local"}}
-	}
-	for i := range c.Runners {
-		if c.Runners[i].Capacity == 0 {
-			c.Runners[i].Capacity = runtime.NumCPU()
-		}
-	}
-	if c.DefaultRunner == "" && len(c.Runners) == 1 {
-		c.DefaultRunner = c.Runners[0].Name
-	}
-	return errors.Join(err, c.readSecrets())
+	c.completeRunners()
+	return errors.Join(err, c.readSecrets(), c.readCAs())
 }
 
 // reachable is the URL of what listens at an address, for somebody on this machine.
@@ -84,7 +74,9 @@ func readSecret(key string, secret *triggers.Secret, file string) error {
 
 // Validate reports all problems at once. What belongs to one room, that room validates.
 func (c *Config) Validate() error {
-	errs := []error{c.validateServer(), c.validateRoles(), c.validateForges(), c.validateRunners()}
+	errs := []error{
+		c.validateServer(), c.validateRoles(), c.validateForges(), c.validateRunners(), c.validateSecrets(), c.validateRegistries(),
+	}
 	for _, d := range []struct {
 		key   string
 		value int64
@@ -138,32 +130,28 @@ func (c *Config) validateForges() error {
 	_, _, err := buildForges(c)
 	errs := []error{unique("forges", c.Forges, func(f ForgeConfig) string { return f.Name }), err}
 	for i, f := range c.Forges {
-		for _, glob := range f.Repositories {
-			if !doublestar.ValidatePattern(glob) {
-				errs = append(errs, fmt.Errorf("forges[%d].repositories: %q is no glob over owner/name, like shop/*", i, glob))
-			}
+		errs = append(errs, globs(fmt.Sprintf("forges[%d].repositories", i), f.Repositories), checkSSH(i, f.SSHURL))
+	}
+	return errors.Join(errs...)
+}
+
+// globs checks patterns over names.
+func globs(key string, patterns []string) error {
+	var errs []error
+	for _, glob := range patterns {
+		if !doublestar.ValidatePattern(glob) {
+			errs = append(errs, fmt.Errorf("%s: %q is no glob, like shop/*", key, glob))
 		}
 	}
 	return errors.Join(errs...)
 }
 
-func (c *Config) validateRunners() error {
-	errs := []error{unique("runners", c.Runners, func(r RunnerConfig) string { return r.Name })}
-	for i, r := range c.Runners {
-		if r.Kind != "local" {
-			errs = append(errs, fmt.Errorf("runners[%d].kind: %q is not known, say local", i, r.Kind))
-		}
-		if r.Capacity < 0 {
-			errs = append(errs, fmt.Errorf("runners[%d].capacity: must be more than 0", i))
-		}
+func checkSSH(i int, address string) error {
+	u, err := url.Parse(address)
+	if address != "" && (err != nil || u.Scheme != "ssh" || u.Hostname() == "" || strings.Trim(u.Path, "/") != "") {
+		return fmt.Errorf("forges[%d].ssh_url: %q is not ssh://USER@HOST or ssh://USER@HOST:PORT", i, address)
 	}
-	switch named := slices.ContainsFunc(c.Runners, func(r RunnerConfig) bool { return r.Name == c.DefaultRunner }); {
-	case c.DefaultRunner == "":
-		errs = append(errs, errors.New("default_runner: there are several runners: say which one tasks get that name none"))
-	case !named:
-		errs = append(errs, fmt.Errorf("default_runner: %q is the name of none of the runners", c.DefaultRunner))
-	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // unique checks that each of things has a name that none other has.

@@ -72,7 +72,9 @@ func unknownKeys(value any, of string, known map[string]reflect.Type) []error {
 				errs = append(errs, fmt.Errorf("%s: unknown key%s", key, param.DidYouMean(plain, slices.Collect(maps.Keys(known)))))
 				continue
 			}
-			errs = append(errs, unknownKeys(value[name], key, known)...)
+			if known[plain].Kind() != reflect.Map { // whose keys are the operator's own words
+				errs = append(errs, unknownKeys(value[name], key, known)...)
+			}
 		}
 	case []any:
 		for i, entry := range value {
@@ -111,12 +113,14 @@ func wanted(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.Slice:
 		return "a list"
-	case reflect.Struct:
+	case reflect.Struct, reflect.Map:
 		return "a mapping"
 	case reflect.Bool:
 		return "true or false"
 	case reflect.Int:
 		return "a whole number"
+	case reflect.Float32:
+		return "a number"
 	}
 	return "text: put it in quotes"
 }

@@ -16,11 +16,11 @@ import (
 // loadConfig reads the defaults, then file ("" = ./millrace.yaml if there is one), then the environment, then flags,
 // and reports everything that is wrong at once.
 func loadConfig(file string, flags map[string]any) (*Config, error) {
-	v := viper.New()
+	v := viper.NewWithOptions(viper.KeyDelimiter(delimiter))
 	for key, t := range keysOf(reflect.TypeFor[Config](), "") {
 		// Each key by name: viper's AutomaticEnv would take MILLRACE_SERVER, which is the client's, for all of `server`.
 		if single(t) && !strings.Contains(key, "[]") {
-			if err := v.BindEnv(key, envName(key)); err != nil {
+			if err := v.BindEnv(viperKey(key), envName(key)); err != nil {
 				return nil, err
 			}
 		}
@@ -29,7 +29,7 @@ func loadConfig(file string, flags map[string]any) (*Config, error) {
 		return nil, err
 	}
 	for key, value := range flags {
-		v.Set(key, value)
+		v.Set(viperKey(key), value)
 	}
 	c := defaults()
 	err := errors.Join(decode(v.AllSettings(), c), c.complete(), c.Validate())
@@ -38,6 +38,11 @@ func loadConfig(file string, flags map[string]any) (*Config, error) {
 	}
 	return c, nil
 }
+
+// delimiter stands between the parts of a key for viper: no key has it in it, while the name of a host has dots.
+const delimiter = "\x1f"
+
+func viperKey(key string) string { return strings.ReplaceAll(key, ".", delimiter) }
 
 func readFile(v *viper.Viper, file string) error {
 	v.SetConfigType("yaml")
@@ -85,6 +90,9 @@ func envName(key string) string {
 func keysOf(t reflect.Type, prefix string) map[string]reflect.Type {
 	all := map[string]reflect.Type{}
 	for f := range t.Fields() {
+		if !f.IsExported() {
+			continue
+		}
 		key, value := prefix+f.Tag.Get("mapstructure"), f.Type
 		all[key] = value
 		if value.Kind() == reflect.Slice {
@@ -103,5 +111,5 @@ func single(t reflect.Type) bool {
 	if t.Kind() == reflect.Slice {
 		t = t.Elem()
 	}
-	return !slices.Contains([]reflect.Kind{reflect.Struct, reflect.Slice}, t.Kind())
+	return !slices.Contains([]reflect.Kind{reflect.Struct, reflect.Slice, reflect.Map}, t.Kind())
 }

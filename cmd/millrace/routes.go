@@ -15,7 +15,7 @@ import (
 
 // routes mounts everything that is asked over HTTP. Webhooks are signed, and health and metrics tell nothing of
 // anybody's code; all else is for people on this machine.
-func (c *Config) routes(hooks http.Handler, actions api.Actions, m memory, n numbers, ready readiness, log *slog.Logger) http.Handler {
+func (c *Config) routes(hooks http.Handler, actions api.Actions, token api.Token, m memory, n numbers, ready readiness, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	if slices.Contains(c.Roles, "hook") {
 		mux.Handle("/hooks/{forge}", hooks)
@@ -24,7 +24,8 @@ func (c *Config) routes(hooks http.Handler, actions api.Actions, m memory, n num
 	mux.Handle("GET /readyz", ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(n.registry, promhttp.HandlerOpts{}))
 	if slices.Contains(c.Roles, "web") {
-		cfg := api.Config{URL: c.Server.URL, Runs: m.runs, Plans: m.plans, Inbox: m.inbox, Logs: m.logs, Actions: actions, Log: log}
+		cfg := api.Config{URL: c.Server.URL, Runs: m.runs, Plans: m.plans, Inbox: m.inbox, Logs: m.logs, Actions: actions, Token: token, Log: log}
+		mux.Handle("POST "+api.OutputPath, api.NewTasks(cfg)) // tasks have tokens
 		mux.Handle("/api/", api.Guard(c.Server.URL, api.New(cfg)))
 		page := web.New(web.Config{Runs: m.runs, Plans: m.plans, Inbox: m.inbox, Logs: m.logs, Now: time.Now, Log: log})
 		mux.Handle("/", api.Guard(c.Server.URL, page))

@@ -84,14 +84,19 @@ func serve(ctx context.Context, c *Config, o options) error {
 	if err != nil {
 		return usage(err)
 	}
-	runners, err := buildRunners(c, data, o.log)
+	runners, watch, err := buildRunners(c, data, o.log)
+	if err != nil {
+		return err
+	}
+	token, err := taskTokens(c, data)
 	if err != nil {
 		return err
 	}
 	a, err := agent.New(agent.Config{
 		Name: agentName(), URL: c.Server.URL, Roles: c.agentRoles(),
-		Forges: forges, Runners: runners, DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(template.Platform{}), Definitions: repo.New(repo.Config{Log: o.log}),
+		Forges: forges, Runners: runners, DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(c.platform()), Definitions: repo.New(repo.Config{Log: o.log}),
 		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Logs: mem.logs,
+		Secrets: c.secrets(), Token: token,
 		LeaseTime: o.lease, KeepFor: c.Retention.Deliveries, KeepBytes: int64(c.Retention.DeliveriesBytes), StopGrace: stopGrace,
 		Now: time.Now, Metrics: nums.agent, Log: o.log,
 	})
@@ -105,7 +110,9 @@ func serve(ctx context.Context, c *Config, o options) error {
 		return err
 	}
 	ready := readiness(func(ctx context.Context) error { return checkMemory(ctx, rdb) })
-	return live(ctx, c, o.log, parts{agent: a, door: d, redis: conn, ready: ready, handler: c.routes(d, a, mem, nums, ready, o.log)})
+	return live(ctx, c, o.log, parts{
+		agent: a, door: d, redis: conn, watch: watch, ready: ready, handler: c.routes(d, a, token, mem, nums, ready, o.log),
+	})
 }
 
 // stopGrace is what a task gets between being asked to end and being ended.
@@ -116,6 +123,7 @@ type parts struct {
 	agent   *agent.Agent
 	door    *door.Door
 	redis   connection
+	watch   func(context.Context) error // of the runners' clusters
 	ready   readiness
 	handler http.Handler
 }
@@ -134,7 +142,11 @@ func live(ctx context.Context, c *Config, log *slog.Logger, p parts) error {
 	g.Go(func() error { return serveHTTP(intake, listener, p.handler, log) })
 	g.Go(func() error { return p.redis.watch(intake) })
 	g.Go(func() error { return p.door.Run(intake) })
-	g.Go(func() error { return p.agent.Run(intake, work) })
+	g.Go(func() error { return p.watch(work) }) // longer than intake: what is held is still watched
+	g.Go(func() error {
+		defer cancel() // nobody watches any more
+		return p.agent.Run(intake, work)
+	})
 	if err := p.ready.await(intake); err == nil {
 		log.InfoContext(ctx, "ready", "address", "http://"+listener.Addr().String(), "url", c.Server.URL, "version", version)
 	}

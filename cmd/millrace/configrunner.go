@@ -1,0 +1,166 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/millrace-ci/millrace/agent"
+	"github.com/millrace-ci/millrace/agent/run"
+	"github.com/millrace-ci/millrace/runners"
+	"github.com/millrace-ci/millrace/triggers"
+)
+
+// RunnerConfig is where tasks run. What stands below Capacity is for kind kube.
+type RunnerConfig struct {
+	Name     string `mapstructure:"name"`
+	Kind     string `mapstructure:"kind"`     // local, kube
+	Capacity int    `mapstructure:"capacity"` // tasks at once; 0: the number of cores, or kubeCapacity
+
+	Kubeconfig     string        `mapstructure:"kubeconfig"` // file; "": the cluster that this agent is a pod of
+	Context        string        `mapstructure:"context"`    // of the file; "": its current one
+	Namespace      string        `mapstructure:"namespace"`  // where jobs are made and their secrets lie
+	QPS            float32       `mapstructure:"qps"`        // calls a second of all runners of this cluster together; 0: 50
+	PendingTimeout time.Duration `mapstructure:"pending_timeout"`
+	Policy         PolicyConfig  `mapstructure:"policy"`
+}
+
+// kubeCapacity is how many jobs of a cluster one agent watches at once, where nothing is said.
+const kubeCapacity = 200
+
+// PolicyConfig is what tasks may ask of a cluster.
+type PolicyConfig struct {
+	ServiceAccounts []string          `mapstructure:"service_accounts"`
+	NodeSelector    map[string]string `mapstructure:"node_selector"`
+	Tolerations     []string          `mapstructure:"tolerations"`
+	Max             ResourcesConfig   `mapstructure:"max"`
+	Default         ResourcesConfig   `mapstructure:"default"`
+	PodSecurity     string            `mapstructure:"pod_security"`
+}
+
+// ResourcesConfig is Kubernetes quantities of one container.
+type ResourcesConfig struct {
+	CPU    string `mapstructure:"cpu"`
+	Memory string `mapstructure:"memory"`
+}
+
+// SecretConfig is one secret: where it is kept, and who may use it.
+type SecretConfig struct {
+	Name         string   `mapstructure:"name"`
+	Kubernetes   string   `mapstructure:"kubernetes"` // NAMESPACE/NAME of a Secret, or
+	File         string   `mapstructure:"file"`       // NAME=value lines, or
+	Environment  []string `mapstructure:"environment"`
+	Repositories []string `mapstructure:"repositories"`
+	Events       []string `mapstructure:"events"`
+	Refs         []string `mapstructure:"refs"`
+	Templates    []string `mapstructure:"templates"`
+}
+
+// completeRunners fills in what depends on the kind of a runner.
+func (c *Config) completeRunners() {
+	if len(c.Runners) == 0 {
+		c.Runners = []RunnerConfig{{Name: "local", Kind: "local"}}
+	}
+	for i := range c.Runners {
+		switch r := &c.Runners[i]; {
+		case r.Capacity != 0:
+		case r.Kind == "kube":
+			r.Capacity = kubeCapacity
+		default:
+			r.Capacity = runtime.NumCPU()
+		}
+	}
+	if c.DefaultRunner == "" && len(c.Runners) == 1 {
+		c.DefaultRunner = c.Runners[0].Name
+	}
+}
+
+func (c *Config) validateRunners() error {
+	errs := []error{unique("runners", c.Runners, func(r RunnerConfig) string { return r.Name })}
+	for i, r := range c.Runners {
+		errs = append(errs, r.validate(fmt.Sprintf("runners[%d]", i)))
+	}
+	switch named := slices.ContainsFunc(c.Runners, func(r RunnerConfig) bool { return r.Name == c.DefaultRunner }); {
+	case c.DefaultRunner == "":
+		errs = append(errs, errors.New("default_runner: there are several runners: say which one tasks get that name none"))
+	case !named:
+		errs = append(errs, fmt.Errorf("default_runner: %q is the name of none of the runners", c.DefaultRunner))
+	}
+	return errors.Join(errs...)
+}
+
+func (r RunnerConfig) validate(key string) error {
+	var errs []error
+	if r.Capacity < 0 {
+		errs = append(errs, fmt.Errorf("%s.capacity: must be more than 0", key))
+	}
+	switch r.Kind {
+	case "local":
+		errs = append(errs, r.onlyKube(key))
+	case "kube":
+		if r.Namespace == "" {
+			errs = append(errs, fmt.Errorf("%s.namespace: say where jobs are to be made", key))
+		}
+	default:
+		errs = append(errs, fmt.Errorf("%s.kind: %q is not known, say local or kube", key, r.Kind))
+	}
+	return errors.Join(errs...)
+}
+
+// onlyKube refuses what a local runner would silently not do.
+func (r RunnerConfig) onlyKube(key string) error {
+	var said []string
+	for name, given := range map[string]bool{
+		"kubeconfig": r.Kubeconfig != "", "context": r.Context != "", "namespace": r.Namespace != "", "qps": r.QPS != 0, "pending_timeout": r.PendingTimeout != 0,
+	} {
+		if given {
+			said = append(said, name)
+		}
+	}
+	if len(said) == 0 {
+		return nil
+	}
+	slices.Sort(said)
+	return fmt.Errorf("%s: %s is for a runner of kind kube", key, strings.Join(said, ", "))
+}
+
+func (c *Config) validateSecrets() error {
+	errs := []error{unique("secrets", c.Secrets, func(s SecretConfig) string { return s.Name })}
+	kinds := []string{string(triggers.Push), string(triggers.Tag), string(triggers.PullRequest)}
+	for i, s := range c.Secrets {
+		places := 0
+		for _, said := range []bool{s.Kubernetes != "", s.File != "", len(s.Environment) > 0} {
+			if said {
+				places++
+			}
+		}
+		if places != 1 {
+			errs = append(errs, fmt.Errorf("secrets[%d]: say where it is kept: kubernetes (NAMESPACE/NAME), file or environment, one of them", i))
+		}
+		if s.Kubernetes != "" && strings.Count(s.Kubernetes, "/") != 1 {
+			errs = append(errs, fmt.Errorf("secrets[%d].kubernetes: %q is not NAMESPACE/NAME", i, s.Kubernetes))
+		}
+		for _, kind := range s.Events {
+			if !slices.Contains(kinds, kind) {
+				errs = append(errs, fmt.Errorf("secrets[%d].events: %q is none of %s", i, kind, strings.Join(kinds, ", ")))
+			}
+		}
+		errs = append(errs, globs(fmt.Sprintf("secrets[%d].repositories", i), s.Repositories), globs(fmt.Sprintf("secrets[%d].refs", i), s.Refs))
+	}
+	return errors.Join(errs...)
+}
+
+// secrets is the operator's secrets by name.
+func (c *Config) secrets() map[string]agent.Secret {
+	all := map[string]agent.Secret{}
+	for _, s := range c.Secrets {
+		all[s.Name] = agent.Secret{
+			From:   runners.Keeper{Kubernetes: s.Kubernetes, File: s.File, Env: s.Environment},
+			Policy: run.SecretPolicy{Repositories: s.Repositories, Events: s.Events, Refs: s.Refs, Templates: s.Templates},
+		}
+	}
+	return all
+}
