@@ -132,6 +132,9 @@ func (k *compiler) check(s param.Setting, pos param.Pos, t pipeline.Task, tmpl t
 	if slices.Contains(tmpl.Container.EnvFrom, s.Name) {
 		for _, name := range slices.Sorted(maps.Keys(s.Value.Map)) {
 			k.env(name, pos)
+			if ref := s.Value.Map[name].Secret; ref != nil && ref.Key == "" {
+				k.fail(pos, "secret `%s` has several entries, and %s is one variable: write {secret: %[1]s/KEY}", ref.Name, name)
+			}
 		}
 	}
 }
