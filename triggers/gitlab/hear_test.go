@@ -52,6 +52,11 @@ func kit() triggertest.Kit {
 			return gitlab.New(gitlab.Config{Name: "gitlab", Secrets: secrets, Now: now})
 		},
 		Sign: func(h http.Header, secret triggers.Secret, body []byte) { maps.Copy(h, signed(secret, signedAt, body)) },
+		Telling: []string{
+			"object_kind", "event_name", "checkout_sha", "total_commits_count", "project_id", "project", "path_with_namespace", "web_url", "user_username",
+			"object_attributes", "iid", "oldrev", "source_branch", "target_branch", "source_project_id", "target_project_id", "last_commit", "url", "draft",
+			"changes", "previous", "current", "author_id", "user", "username",
+		},
 		Foreign: map[string]http.Header{
 			"gitea":  heading("X-Gitea-Event", "push", "X-GitHub-Event", "push", "X-GitHub-Delivery", "u", "X-Gitea-Delivery", "u"),
 			"github": heading("X-GitHub-Event", "push", "X-GitHub-Delivery", "u"),

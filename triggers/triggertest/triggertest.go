@@ -29,6 +29,8 @@ type Kit struct {
 	Sign func(h http.Header, secret triggers.Secret, body []byte)
 	// Recorded are deliveries as the forge sends them.
 	Recorded []Recorded
+	// Telling are names of fields that its events are made of, beside those that GitHub and Gitea have.
+	Telling []string
 	// Foreign are headings of other forges, by the kind of forge that the refusal must name.
 	Foreign map[string]http.Header
 }
@@ -68,7 +70,7 @@ func Run(t *testing.T, kit Kit) {
 func (kit Kit) Bodies(t testing.TB) map[string][]byte {
 	all := map[string][]byte{}
 	for _, r := range kit.Recorded {
-		all[r.Name] = encode(t, pruned(decode(t, r.body(t)), tells))
+		all[r.Name] = encode(t, pruned(decode(t, r.body(t)), kit.tells))
 	}
 	return all
 }
