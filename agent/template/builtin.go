@@ -6,10 +6,10 @@ import (
 	"github.com/millrace-ci/millrace/agent/param"
 )
 
-// Platform is what the operator says about where tasks run. The zero Platform has the public default images, and
-// registries that need no word.
+// Platform is what the operator says about where tasks run. The zero Platform has the default images, and registries that
+// need no word.
 type Platform struct {
-	Git        string            // image that fetches repositories; it has git, ssh and a POSIX shell, "": DefaultGit
+	Git        string            // image that fetches repositories: tasks that name no image run in it, "": they need one
 	Kaniko     string            // image of kaniko's executor, "": DefaultKaniko
 	Kubectl    string            // image that has kubectl and a POSIX shell, "": DefaultKubectl
 	Mirrors    map[string]string // what stands in the place of a host, the beginning of a path, or one image
@@ -20,21 +20,20 @@ type Platform struct {
 type Registry struct {
 	Host     string // as images name it, with its port
 	CA       string // PEM of the authorities that signed its certificate, "": those that everybody trusts
-	Insecure bool   // it speaks plain HTTP
+	Insecure bool   // it speaks plain HTTP, or its certificate is not verified
 }
 
 // The default images: docs/images.md says why these.
 const (
-	DefaultGit     = "docker.io/alpine/git:v2.54.0" // also of the container that fetches the repository
 	DefaultKaniko  = "ghcr.io/osscontainertools/kaniko:v1.28.5"
 	DefaultKubectl = "docker.io/alpine/kubectl:1.35.3"
 )
 
 // Builtin is the templates of the binary, as they are on this platform.
 func Builtin(p Platform) Catalogue {
-	p.Git, p.Kaniko, p.Kubectl = cmp.Or(p.Git, DefaultGit), cmp.Or(p.Kaniko, DefaultKaniko), cmp.Or(p.Kubectl, DefaultKubectl)
+	p.Kaniko, p.Kubectl = cmp.Or(p.Kaniko, DefaultKaniko), cmp.Or(p.Kubectl, DefaultKubectl)
 	c := Catalogue{}
-	for _, t := range []Template{script(p), dockerBuild(p)} {
+	for _, t := range []Template{script(p), dockerBuild(p), dockerDeploy(p)} {
 		c[t.Ref()] = t
 	}
 	return c

@@ -1,6 +1,7 @@
 package template
 
 import (
+	_ "embed"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,12 +11,16 @@ import (
 // pushSecret is the parameter that names a secret; kaniko looks for it where docker does.
 const pushSecret = "image_push_secret" //nolint:gosec // The name of a parameter.
 
+//go:embed builtin/docker_build.md
+var buildReadme string
+
 // dockerBuild builds an image with kaniko. It has no shell: all that it is given comes as arguments.
 func dockerBuild(p Platform) Template {
 	args, files := registryArgs(p)
 	return Template{
 		Name:        "docker_build",
 		Version:     "v1",
+		Readme:      buildReadme,
 		Description: "Builds an image from a Dockerfile of the repository with kaniko, and pushes it.",
 		RunsOn:      []string{"kube"},
 		Params:      append(dockerBuildParams(), onKube()...),
@@ -90,7 +95,7 @@ func registryArgs(p Platform) (args []Arg, files map[string]string) {
 	for i, r := range p.Registries {
 		host := kanikoHost(r.Host)
 		if r.Insecure {
-			args = append(args, Arg{Text: "--insecure-registry=" + host})
+			args = append(args, Arg{Text: "--insecure-registry=" + host}, Arg{Text: "--skip-tls-verify-registry=" + host})
 		}
 		if r.CA != "" {
 			if files == nil {

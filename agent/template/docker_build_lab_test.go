@@ -27,6 +27,7 @@ COPY --from=first /hello.txt /hello.txt
 
 // TestDockerBuild builds and pushes with a real kaniko, and reads the outputs as a runner does.
 func TestDockerBuild(t *testing.T) {
+	t.Parallel()
 	l := labtest.Open(t)
 	repository := labtest.Registry + "/" + l.Namespace + "/api"
 	r := rendered(
@@ -61,6 +62,7 @@ func TestDockerBuild(t *testing.T) {
 
 // TestDockerBuildOfRequest holds that a request's run pushes nothing by itself, and never adds to the cache.
 func TestDockerBuildOfRequest(t *testing.T) {
+	t.Parallel()
 	l := labtest.Open(t)
 	repository := labtest.Registry + "/" + l.Namespace + "/api"
 	for _, push := range []string{"false", "true"} {

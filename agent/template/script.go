@@ -15,7 +15,7 @@ func script(p Platform) Template {
 			{
 				Name: "IMAGE", Type: param.Text, Use: param.UseTemplate, Example: "golang:1.26",
 				DefaultIn:   map[param.Case]param.Value{"kube": param.TextValue(p.Git)},
-				Description: "Container image to run in: it has a POSIX shell. A runner without containers does not use it.",
+				Description: "Container image to run in: it has a POSIX shell. On Kubernetes the default is the image that fetched the repository, which has git. A runner without containers does not use it.",
 			},
 			{
 				Name: "SCRIPT", Type: param.Text, Use: param.UseTemplate, Required: true, Example: "make test",

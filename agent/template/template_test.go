@@ -157,6 +157,7 @@ func system() map[string]string {
 // splices finds what follows -c and is a value with something around it.
 func splices(command []string) string {
 	for i, arg := range command {
+		arg = strings.ReplaceAll(arg, "$${", "") // what is meant as it is
 		if i > 0 && command[i-1] == "-c" && strings.Contains(arg, "${") && (strings.Count(arg, "${") > 1 || arg[:2] != "${" || arg[len(arg)-1] != '}') {
 			return "a value is spliced into the shell line " + arg
 		}

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
 
 	"github.com/millrace-ci/millrace/agent/template"
+	"github.com/millrace-ci/millrace/runners/kube"
 )
 
 // ImagesConfig is the images that Millrace itself starts, and where images come from instead of where they say.
@@ -60,7 +62,7 @@ func (c *Config) validateRegistries() error {
 
 // platform is what the built-in templates are told of the operator's images and registries.
 func (c *Config) platform() template.Platform {
-	p := template.Platform{Kaniko: c.Images.Kaniko, Kubectl: c.Images.Kubectl, Mirrors: c.Images.Mirrors}
+	p := template.Platform{Git: cmp.Or(c.Images.Git, kube.DefaultGit), Kaniko: c.Images.Kaniko, Kubectl: c.Images.Kubectl, Mirrors: c.Images.Mirrors}
 	for _, r := range c.Registries {
 		p.Registries = append(p.Registries, template.Registry{Host: r.Host, CA: string(r.ca), Insecure: r.Insecure})
 	}

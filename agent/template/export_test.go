@@ -1,0 +1,7 @@
+package template
+
+// For tests.
+var (
+	DeployRole   = deployRole
+	DeployScript = deployScript
+)
