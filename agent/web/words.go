@@ -102,8 +102,10 @@ func refName(ref string) string {
 			return name
 		}
 	}
-	if n, ok := strings.CutPrefix(ref, "refs/pull/"); ok {
-		return "request " + strings.TrimSuffix(n, "/head")
+	for _, prefix := range []string{"refs/pull/", "refs/merge-requests/"} {
+		if n, ok := strings.CutPrefix(ref, prefix); ok {
+			return "request " + strings.TrimSuffix(n, "/head")
+		}
 	}
 	return ref
 }
