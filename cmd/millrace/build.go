@@ -18,6 +18,7 @@ import (
 
 	"github.com/millrace-ci/millrace/agent"
 	"github.com/millrace-ci/millrace/agent/logs"
+	"github.com/millrace-ci/millrace/agent/logs/bloblogs"
 	"github.com/millrace-ci/millrace/agent/logs/memlogs"
 	"github.com/millrace-ci/millrace/agent/logs/redislogs"
 	"github.com/millrace-ci/millrace/agent/store"
@@ -58,8 +59,13 @@ func memoryIn(rdb *redis.Client, c *Config, lease time.Duration, m *metrics.Queu
 	if err != nil {
 		return memory{}, err
 	}
+	kept, err := c.openLogs()
+	if err != nil {
+		return memory{}, err
+	}
 	runs := redisstore.New(rdb, redisstore.Config{KeepPlans: c.Retention.Deliveries})
-	mem := memory{inbox: bucketinbox.New(box, bucket), runs: runs, plans: runs, logs: redislogs.New(rdb, redislogs.Config{KeepFor: c.Retention.Runs})}
+	live := redislogs.New(rdb, redislogs.Config{KeepFor: c.Retention.Runs})
+	mem := memory{inbox: bucketinbox.New(box, bucket), runs: runs, plans: runs, logs: bloblogs.New(live, kept)}
 	lines := redisLines{rdb: rdb, lease: lease, metrics: m, log: log}
 	mem.queues, err = lines.queues()
 	return mem, err

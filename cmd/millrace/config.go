@@ -20,6 +20,7 @@ type Config struct {
 	Secrets       []SecretConfig  `mapstructure:"secrets"`        // what tasks may be given and nobody sees
 	Images        ImagesConfig    `mapstructure:"images"`
 	Registries    []Registry      `mapstructure:"registries"`
+	Logs          LogsConfig      `mapstructure:"logs"`
 	Retention     RetentionConfig `mapstructure:"retention"`
 	ShutdownGrace time.Duration   `mapstructure:"shutdown_grace"` // for what is being done at a SIGTERM
 }

@@ -162,11 +162,11 @@ func TestBadConfig(t *testing.T) {
 		want   []string
 	}{
 		"unknown keys name the nearest": {
-			"server: {listn: 'a:1', nonsense: 1}\nforges: [{name: a, kind: github, tokn: x, webhook_secrets: [{secret: x, secretfile: y}]}]\nlogs: {bucket: ''}",
+			"server: {listn: 'a:1', nonsense: 1}\nforges: [{name: a, kind: github, tokn: x, webhook_secrets: [{secret: x, secretfile: y}]}]\ngates: {bucket: ''}",
 			[]string{
 				"forges[0].tokn: unknown key, did you mean `forges[].token`?",
 				"forges[0].webhook_secrets[0].secretfile: unknown key, did you mean `forges[].webhook_secrets[].secret_file`?",
-				"logs: unknown key",
+				"gates: unknown key",
 				"server.listn: unknown key, did you mean `server.listen`?",
 				"server.nonsense: unknown key",
 			},

@@ -26,6 +26,7 @@ func (c *Config) complete() error {
 	}
 	c.Data = data
 	c.Server.URL = strings.TrimRight(cmp.Or(c.Server.URL, reachable(c.Server.Listen)), "/")
+	c.Logs.Bucket = cmp.Or(c.Logs.Bucket, c.ownLogs())
 	c.completeRunners()
 	return errors.Join(err, c.readSecrets(), c.readCAs())
 }
@@ -75,7 +76,7 @@ func readSecret(key string, secret *triggers.Secret, file string) error {
 // Validate reports all problems at once. What belongs to one room, that room validates.
 func (c *Config) Validate() error {
 	errs := []error{
-		c.validateServer(), c.validateRoles(), c.validateForges(), c.validateRunners(), c.validateSecrets(), c.validateRegistries(),
+		c.validateServer(), c.validateRoles(), c.validateLogs(), c.validateForges(), c.validateRunners(), c.validateSecrets(), c.validateRegistries(),
 	}
 	for _, d := range []struct {
 		key   string
