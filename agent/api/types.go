@@ -24,6 +24,7 @@ type Run struct {
 	Ref       string             `json:"ref"`
 	Branch    string             `json:"branch"`
 	Commit    string             `json:"commit"`
+	Version   string             `json:"version"` // APP_VERSION
 	State     run.State          `json:"state"`
 	Reason    string             `json:"reason"`
 	CreatedAt stamp              `json:"created_at"`
@@ -118,7 +119,7 @@ type Explanation struct {
 func runOf(r run.Run, base string) Run {
 	p, e := r.Plan, r.Plan.Event
 	out := Run{
-		ID: p.ID, Pipeline: p.Pipeline, File: p.File, Repo: e.Repo.Name, Ref: e.Ref, Branch: e.Branch, Commit: e.After,
+		ID: p.ID, Pipeline: p.Pipeline, File: p.File, Repo: e.Repo.Name, Ref: e.Ref, Branch: e.Branch, Commit: e.After, Version: p.Version,
 		State: r.State, Reason: r.Reason, CreatedAt: stamp(p.CreatedAt), StartedAt: stamp(r.StartedAt), EndedAt: stamp(r.EndedAt),
 		Delivery: e.Delivery, URL: base + "/runs/" + p.ID, Trigger: string(e.Kind), Actor: e.Sender, Cause: p.Cause,
 		Problems: p.Problems, Stages: make([]Stage, len(p.Stages)),
