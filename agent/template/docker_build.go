@@ -87,9 +87,9 @@ func dockerBuildArgs() []Arg {
 // registryArgs is what the operator says of registries. kaniko maps hosts only: a mirror of a path or of one image is
 // not for it.
 func registryArgs(p Platform) (args []Arg, files map[string]string) {
-	for _, host := range slices.Sorted(maps.Keys(p.Mirrors)) {
-		if !strings.Contains(host, "/") {
-			args = append(args, Arg{Text: "--registry-map=" + kanikoHost(host) + "=" + p.Mirrors[host]})
+	for _, key := range slices.Sorted(maps.Keys(p.Mirrors)) {
+		if host, whole := wholeHost(key); whole {
+			args = append(args, Arg{Text: "--registry-map=" + kanikoHost(host) + "=" + strings.TrimSuffix(p.Mirrors[key], "/")})
 		}
 	}
 	for i, r := range p.Registries {
@@ -107,6 +107,14 @@ func registryArgs(p Platform) (args []Arg, files map[string]string) {
 		}
 	}
 	return args, files
+}
+
+// wholeHost tells whether a key of Mirrors stands for a host: one with a dot, localhost, or what ends with a slash. Other
+// names without a slash are images of Docker Hub.
+func wholeHost(key string) (host string, whole bool) {
+	host, rest, slash := strings.Cut(key, "/")
+	name, _, _ := strings.Cut(host, ":")
+	return host, rest == "" && (slash || name == "localhost" || strings.Contains(name, "."))
 }
 
 // kanikoHost is a host as kaniko compares it: it calls Docker Hub by its oldest name.

@@ -80,15 +80,16 @@ func TestRender(t *testing.T) {
 		want      template.Rendered
 		err       string
 	}{
-		"inside a text":           {template.Container{Image: "x/${A}:${A}"}, template.Rendered{Image: "x/a:a"}, ""},
-		"over the environment":    {template.Container{Env: map[string]string{"E": "${A}!"}}, template.Rendered{Env: map[string]string{"E": "a!"}}, ""},
-		"a shell's own":           {template.Container{Command: []string{"$A", "$", "${"}}, template.Rendered{Command: []string{"$A", "$", "${"}}, ""},
-		"nobody's":                {template.Container{Command: []string{"${B}"}}, template.Rendered{}, "template t@v1: ${B} stands for no parameter of it"},
-		"nothing's":               {template.Container{Command: []string{"${}"}}, template.Rendered{}, "template t@v1: ${} stands for no parameter of it"},
-		"a list where a text is":  {template.Container{Command: []string{"${L}"}}, template.Rendered{}, "template t@v1: ${L} is a list and cannot stand in a text"},
-		"a system parameter":      {template.Container{Image: "x:${SYSTEM}"}, template.Rendered{Image: "x:s"}, ""},
-		"what is meant as it is":  {template.Container{Command: []string{"$${A} $${B} ${A}", "$$${A}"}}, template.Rendered{Command: []string{"${A} ${B} a", "$${A}"}}, ""},
-		"a parameter of no value": {template.Container{Image: "[${A2}]"}, template.Rendered{Image: "[]"}, ""},
+		"inside a text":            {template.Container{Image: "x/${A}:${A}"}, template.Rendered{Image: "x/a:a"}, ""},
+		"over the environment":     {template.Container{Env: map[string]string{"E": "${A}!"}}, template.Rendered{Env: map[string]string{"E": "a!"}}, ""},
+		"a shell's own":            {template.Container{Command: []string{"$A", "$", "${"}}, template.Rendered{Command: []string{"$A", "$", "${"}}, ""},
+		"nobody's":                 {template.Container{Command: []string{"${B}"}}, template.Rendered{}, "template t@v1: ${B} stands for no parameter of it"},
+		"nothing's":                {template.Container{Command: []string{"${}"}}, template.Rendered{}, "template t@v1: ${} stands for no parameter of it"},
+		"a list where a text is":   {template.Container{Command: []string{"${L}"}}, template.Rendered{}, "template t@v1: ${L} is a list and cannot stand in a text"},
+		"a system parameter":       {template.Container{Image: "x:${SYSTEM}"}, template.Rendered{Image: "x:s"}, ""},
+		"what is meant as it is":   {template.Container{Command: []string{"$${A} $${B} ${A}", "$$${A}"}}, template.Rendered{Command: []string{"${A} ${B} a", "$${A}"}}, ""},
+		"a shell's own with names": {template.Container{Args: []template.Arg{{Text: "$${A}"}}}, template.Rendered{Command: []string{"${A}"}}, ""},
+		"a parameter of no value":  {template.Container{Image: "[${A2}]"}, template.Rendered{Image: "[]"}, ""},
 	}
 	for name, tc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -126,6 +127,9 @@ func TestBuiltinLint(t *testing.T) {
 			t.Errorf("%s: %s", ref, problem)
 		}
 		for _, d := range tmpl.Params {
+			if _, taken := system()[d.Name]; taken {
+				t.Errorf("%s: parameter %s has the name of a system parameter", ref, d.Name)
+			}
 			if !param.ValidName(d.Name) || d.Description == "" || d.Type == "" || d.Use == "" {
 				t.Errorf("%s: parameter %+v", ref, d)
 			}
@@ -143,6 +147,51 @@ func TestBuiltinLint(t *testing.T) {
 	}
 	if splices([]string{"sh", "-c", "make ${TARGET}"}) == "" {
 		t.Error("a spliced shell line passes the lint")
+	}
+}
+
+func TestRenderArgs(t *testing.T) {
+	t.Parallel()
+	list := func(items ...string) param.Value { return listed("", items...).Value }
+	tmpl := template.Template{Name: "t", Version: "v1", Params: []param.Decl{
+		{Name: "A", Type: param.Text}, {Name: "YES", Type: param.Boolean}, {Name: "NO", Type: param.Boolean}, {Name: "L", Type: param.List}, {Name: "M", Type: param.Map},
+	}}
+	tests := map[string]struct {
+		arg  template.Arg
+		want []string
+	}{
+		"a text":               {template.Arg{Text: "--a=${A}"}, []string{"--a=a"}},
+		"nothing to say":       {template.Arg{Text: "--a=${EMPTY}"}, nil},
+		"something to say":     {template.Arg{Text: "--a=${EMPTY}${A}"}, []string{"--a=a"}},
+		"always":               {template.Arg{Text: "--a"}, []string{"--a"}},
+		"each":                 {template.Arg{Flag: "--l", Each: "L"}, []string{"--l=x", "--l=${A}"}},
+		"each of a map":        {template.Arg{Flag: "--m", Each: "M"}, []string{"--m=K=v"}},
+		"each inside a text":   {template.Arg{Text: "${A}:${L}", Each: "L"}, []string{"a:x", "a:${A}"}},
+		"each of nothing":      {template.Arg{Flag: "--n", Each: "NONE"}, nil},
+		"when it is so":        {template.Arg{Text: "--a", When: "YES"}, []string{"--a"}},
+		"when it is not":       {template.Arg{Text: "--a", When: "NO"}, nil},
+		"when nobody says":     {template.Arg{Text: "--a", When: "NONE"}, nil},
+		"when the system says": {template.Arg{Text: "--a", When: "SYSTEM"}, []string{"--a"}},
+		"when it says nothing": {template.Arg{Text: "--a", When: "EMPTY"}, nil},
+		"unless it is so":      {template.Arg{Text: "--a", Unless: "YES"}, nil},
+		"unless it is not":     {template.Arg{Text: "--a", Unless: "NO"}, []string{"--a"}},
+		"unless nobody says":   {template.Arg{Text: "--a", Unless: "NONE"}, []string{"--a"}},
+		"both":                 {template.Arg{Text: "--a", When: "YES", Unless: "NO"}, []string{"--a"}},
+		"each when it is not":  {template.Arg{Flag: "--l", Each: "L", When: "NO"}, nil},
+	}
+	settings := []param.Setting{
+		{Name: "A", Value: param.TextValue("a")},
+		{Name: "YES", Value: param.TextValue("true")},
+		{Name: "NO", Value: param.TextValue("false")},
+		{Name: "L", Value: list("x", "", "${A}")},
+		{Name: "M", Value: mapped("", "K", "v").Value},
+	}
+	for name, tc := range tests {
+		tmpl.Container.Args = []template.Arg{tc.arg}
+		got, err := template.Render(tmpl, settings, map[string]string{"SYSTEM": "s", "EMPTY": ""})
+		if diff := cmp.Diff(tc.want, got.Command); diff != "" || err != nil {
+			t.Errorf("%s: error %v (-want +got):\n%s", name, err, diff)
+		}
 	}
 }
 
