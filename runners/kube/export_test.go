@@ -1,17 +1,41 @@
 package kube
 
 import (
-	"log/slog"
+	"time"
 
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
 
-// ClusterOf is a cluster that is reached as reach says, with no limits but its own, through the client that wrap makes.
-func ClusterOf(reach *rest.Config, wrap func(kubernetes.Interface) kubernetes.Interface, log *slog.Logger) (*Cluster, error) {
-	c, err := newCluster(reach, log)
+// ClusterWith is NewCluster, with the way to it changed by reach and its client by wrap, where they are not nil.
+func ClusterWith(cfg ClusterConfig, reach func(*rest.Config), wrap func(kubernetes.Interface) kubernetes.Interface) (*Cluster, error) {
+	way, err := cfg.reach()
+	if err != nil {
+		return nil, err
+	}
+	if reach != nil {
+		reach(way)
+	}
+	c, err := newCluster(way, cfg.Log)
 	if err == nil && wrap != nil {
 		c.client = wrap(c.client)
 	}
 	return c, err
 }
+
+// Reach is how cfg reaches its cluster.
+func Reach(cfg ClusterConfig) (*rest.Config, error) { return cfg.reach() }
+
+// SetOvertime changes how long a pod may outlive its grace.
+func (r *Runner) SetOvertime(d time.Duration) { r.overtime = d }
+
+// Refusal is what r makes of an error of the API.
+func (r *Runner) Refusal(err error) error { return r.refusal(err) }
+
+// What is pure.
+var (
+	Strip     = strip
+	Quiet     = quiet
+	Overdue   = overdue
+	Tombstone = tombstone
+)

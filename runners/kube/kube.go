@@ -27,8 +27,9 @@ const callTimeout = 30 * time.Second
 // Runner is a runners.Runner, Renderer, Witness and Sweeper. Any number of them, in any number of processes, may share
 // a namespace.
 type Runner struct {
-	cfg   Config
-	watch *watch
+	cfg      Config
+	watch    *watch
+	overtime time.Duration // see defaultOvertime
 }
 
 var (
@@ -47,7 +48,7 @@ func New(cfg Config) (*Runner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kube runner: %w", err)
 	}
-	return &Runner{cfg: cfg, watch: w}, nil
+	return &Runner{cfg: cfg, watch: w, overtime: defaultOvertime}, nil
 }
 
 func (r *Runner) jobs() batchclient.JobInterface {

@@ -32,7 +32,7 @@ func (r *Runner) start(ctx context.Context, job runners.Job) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	secret, err := r.cfg.attemptSecret(job, readKeeper)
+	secret, err := r.cfg.attemptSecret(job)
 	if err != nil {
 		return "", err
 	}

@@ -14,9 +14,9 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
-// overtime is how long a pod may outlive its grace before it is removed from the cluster though nobody says that it has
-// ended: its node may be gone for good.
-const overtime = 2 * time.Minute
+// defaultOvertime is how long a pod may outlive its grace before it is removed from the cluster though nobody says that
+// it has ended: its node may be gone for good.
+const defaultOvertime = 2 * time.Minute
 
 // Stop is runners.Runner's. It makes one call to the API for a job that is known to run. A Job of this name that is not
 // ours is left alone: ours never was.
@@ -135,12 +135,12 @@ func (r *Runner) awaitGone(ctx context.Context, job *batchv1.Job, bell <-chan st
 			return nil
 		}
 		now := time.Now()
-		due := overdue(job, pods)
+		due := overdue(job, pods, r.overtime)
 		if !due.IsZero() && !now.Before(due) {
 			if err := r.force(ctx, job, pods); err != nil {
 				return err
 			}
-			due = now.Add(overtime)
+			due = now.Add(r.overtime)
 		}
 		timer, end := after(due, now)
 		select {
@@ -187,7 +187,7 @@ func quiet(job *batchv1.Job, pods []*corev1.Pod) bool {
 
 // overdue is when the pods of a Job that was ended early are removed without being asked, zero if there is no need. It
 // is pure.
-func overdue(job *batchv1.Job, pods []*corev1.Pod) time.Time {
+func overdue(job *batchv1.Job, pods []*corev1.Pod, overtime time.Duration) time.Time {
 	endedAt, err := time.Parse(time.RFC3339Nano, job.Annotations[noteEndedAt])
 	if err != nil {
 		return time.Time{}
@@ -206,7 +206,7 @@ func overdue(job *batchv1.Job, pods []*corev1.Pod) time.Time {
 
 // force removes what lives of the Job's pods, and says so in the reason of its end.
 func (r *Runner) force(ctx context.Context, job *batchv1.Job, pods []*corev1.Pod) error {
-	reason := fmt.Sprintf("%s, and its pod did not end: it was removed %s after its grace, what its node does is not known", job.Annotations[noteReason], overtime)
+	reason := fmt.Sprintf("%s, and its pod did not end: it was removed %s after its grace, what its node does is not known", job.Annotations[noteReason], r.overtime)
 	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": job.UID, "annotations": map[string]string{noteReason: reason}}})
 	if err != nil {
 		return err

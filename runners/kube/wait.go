@@ -194,9 +194,9 @@ func (w *waiter) act(ctx context.Context, v verdict) (time.Time, error) {
 		}
 		return earlier(next, now.Add(againAfter)), err
 	}
-	due := overdue(w.sight.job, w.sight.pods)
+	due := overdue(w.sight.job, w.sight.pods, w.overtime)
 	if !due.IsZero() && !now.Before(due) {
-		return earlier(next, now.Add(overtime)), w.force(ctx, w.sight.job, w.sight.pods)
+		return earlier(next, now.Add(w.overtime)), w.force(ctx, w.sight.job, w.sight.pods)
 	}
 	return earlier(next, due), nil
 }

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -16,6 +17,7 @@ import (
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 )
 
 // byJob is the index of pods by the uid of the Job that controls them.
@@ -66,6 +68,7 @@ func (w *watch) trouble(what string) cache.WatchErrorHandlerWithContext {
 
 // run follows the cluster until ctx ends.
 func (w *watch) run(ctx context.Context) {
+	ctx = klog.NewContext(ctx, logr.FromSlogHandler(w.log.Handler())) // Else client-go writes past our log.
 	var group sync.WaitGroup
 	group.Go(func() { w.jobs.RunWithContext(ctx) })
 	group.Go(func() { w.pods.RunWithContext(ctx) })
