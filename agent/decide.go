@@ -30,10 +30,8 @@ func (a *Agent) decide(ctx context.Context, e triggers.Event) (store.Plan, []*ru
 		reason := "no .millrace.yaml and no .millrace/*.yaml at this commit"
 		p.Explanations = []store.Explained{{Explanation: pipeline.Explanation{Reason: reason}}}
 	}
-	c := run.Compilation{
-		Event: e, Catalogue: a.cfg.Catalogue, Runners: a.runnerInfo(), DefaultRunner: a.cfg.DefaultRunner, Secrets: a.policies(),
-		Cause: run.Cause{Kind: "delivery", ID: e.Delivery}, At: p.At,
-	}
+	c := a.Compilation(e)
+	c.Cause, c.At = run.Cause{Kind: "delivery", ID: e.Delivery}, p.At
 	decisions := Decide(files, c)
 	for _, u := range unreadable {
 		problem := pipeline.Problem{File: u.Path, Pos: param.Pos{Line: 1, Column: 1}, Message: u.Reason}
@@ -77,6 +75,13 @@ func (a *Agent) access(e triggers.Event) (triggers.Access, error) {
 		return triggers.Access{}, fmt.Errorf("forge %q is not configured any more: %w", e.Forge, triggers.ErrPermanent)
 	}
 	return forge.Access.Access(e.Repo)
+}
+
+// Compilation is what this agent makes snapshots of for an event, but for their cause and time.
+func (a *Agent) Compilation(e triggers.Event) run.Compilation {
+	return run.Compilation{
+		Event: e, Catalogue: a.cfg.Catalogue, Runners: a.runnerInfo(), DefaultRunner: a.cfg.DefaultRunner, Secrets: a.policies(),
+	}
 }
 
 func (a *Agent) runnerInfo() map[string]run.RunnerInfo {

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-ci/millrace/agent"
+	"github.com/millrace-ci/millrace/agent/logs"
 	"github.com/millrace-ci/millrace/agent/logs/memlogs"
 	"github.com/millrace-ci/millrace/agent/report"
 	"github.com/millrace-ci/millrace/agent/run"
@@ -32,19 +33,21 @@ import (
 
 // house is everything around agents, in memory, so that it can live in a synctest bubble. Several agents may share it.
 type house struct {
-	t      *testing.T
-	inbox  *meminbox.Inbox
-	store  *memstore.Store
-	logs   *memlogs.Logs
-	forge  *fakeForge
-	runner *fakeRunner
-	files  definitions
-	sick   string // id of a run that cannot be loaded
-	plan   *memq.Queue[string]
-	report *memq.Queue[string]
-	reap   *memq.Queue[string]
-	work   *memq.Queue[agent.Attempt]
-	made   int
+	t       *testing.T
+	inbox   *meminbox.Inbox
+	store   *memstore.Store
+	logs    *memlogs.Logs
+	forge   *fakeForge
+	runner  *fakeRunner
+	files   definitions
+	sick    string // id of a run that cannot be loaded
+	unsaved int    // so many ends of tasks are lost on their way to the store
+	unended int    // so many ends of outputs are lost on their way to the logs
+	plan    *memq.Queue[string]
+	report  *memq.Queue[string]
+	reap    *memq.Queue[string]
+	work    *memq.Queue[agent.Attempt]
+	made    int
 
 	capacity int                     // of each agent's runner
 	as       runners.Runner          // what agents see of runner; nil: runner itself
@@ -70,6 +73,24 @@ func newHouse(t *testing.T, files ...string) *house {
 // goroutine can be killed.
 func (h *house) agent() (a *agent.Agent, stop, kill func()) {
 	h.t.Helper()
+	a = h.idle()
+	intake, stopIntake := context.WithCancel(context.Background())
+	work, stopWork := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		if err := a.Run(intake, work); err != nil {
+			h.t.Errorf("agent ended with %v", err)
+		}
+	}()
+	stop = func() { stopIntake(); <-ended; stopWork() }
+	kill = func() { stopWork(); stopIntake(); <-ended }
+	return a, stop, kill
+}
+
+// idle makes an agent that does not run yet.
+func (h *house) idle() *agent.Agent {
+	h.t.Helper()
 	h.made++
 	runner := h.as
 	if runner == nil {
@@ -84,24 +105,13 @@ func (h *house) agent() (a *agent.Agent, stop, kill func()) {
 			return fmt.Sprintf("token-of-%s-%s-%d", run, task, attempt)
 		},
 		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
-		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Logs: h.logs, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20,
+		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20,
 		Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	intake, stopIntake := context.WithCancel(context.Background())
-	work, stopWork := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := a.Run(intake, work); err != nil {
-			h.t.Errorf("agent ended with %v", err)
-		}
-	}()
-	stop = func() { stopIntake(); <-ended; stopWork() }
-	kill = func() { stopWork(); stopIntake(); <-ended }
-	return a, stop, kill
+	return a
 }
 
 // sickStore cannot load one run, and, as a store that is asked over a network, nothing once ctx has ended.
@@ -118,6 +128,30 @@ func (s *sickStore) Load(ctx context.Context, id string) (run.Run, error) {
 		return run.Run{}, errors.New("written by a newer version")
 	}
 	return s.Store.Load(ctx, id)
+}
+
+func (s *sickStore) Save(ctx context.Context, r, next run.Run) (run.Run, error) {
+	for i := range next.Tasks {
+		if next.Tasks[i].State.Final() && !r.Tasks[i].State.Final() && s.h.unsaved > 0 {
+			s.h.unsaved--
+			return run.Run{}, errWeather
+		}
+	}
+	return s.Store.Save(ctx, r, next)
+}
+
+// sickLogs loses the end of an output.
+type sickLogs struct {
+	*memlogs.Logs
+	h *house
+}
+
+func (s *sickLogs) End(ctx context.Context, k logs.Key) error {
+	if k.Kind == logs.Output && s.h.unended > 0 {
+		s.h.unended--
+		return errWeather
+	}
+	return s.Logs.End(ctx, k)
 }
 
 // push keeps the delivery of an event, and puts it in line as the door does.

@@ -20,8 +20,12 @@ const maxEvent = 64 << 10
 // Job makes the job of an attempt out of the run's snapshot and the outputs of its earlier tasks. An error is the
 // author's or the operator's to mend: the attempt is refused with it.
 func (a *Agent) Job(r run.Run, at Attempt) (runners.Job, error) {
+	return a.job(r, at, a.surroundings(at))
+}
+
+func (a *Agent) job(r run.Run, at Attempt, around run.Surroundings) (runners.Job, error) {
 	t, plan, _ := r.Task(at.Task)
-	rendered, err := run.Render(r, t, a.surroundings(at))
+	rendered, err := run.Render(r, t, around)
 	if err != nil {
 		return runners.Job{}, err
 	}

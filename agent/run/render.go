@@ -15,7 +15,7 @@ func Render(r Run, t Task, s Surroundings) (template.Rendered, error) {
 	plan := r.plan(&t)
 	settings := make([]param.Setting, 0, len(plan.Settings))
 	for _, setting := range plan.Settings {
-		filled, err := fill(r, plan.Template, setting)
+		filled, err := fill(r, plan.Template, setting, s.Unknown)
 		if err != nil {
 			return template.Rendered{}, err
 		}
@@ -30,18 +30,27 @@ func Render(r Run, t Task, s Surroundings) (template.Rendered, error) {
 	return out, nil
 }
 
-// fill puts outputs in the place of references, and checks what came out like any other value.
-func fill(r Run, t template.Template, s param.Setting) (param.Setting, error) {
+// fill puts outputs in the place of references, and checks what came out like any other value, unless some of it is
+// unknown yet.
+func fill(r Run, t template.Template, s param.Setting, unknown func(task, name string) string) (param.Setting, error) {
 	if len(s.Value.Outputs()) == 0 {
 		return s, nil
 	}
+	known := true
 	v, err := s.Value.Fill(func(task, name string) (string, bool) {
 		from, _, _ := r.Task(task)
 		value, ok := from.Outputs[name]
+		if !ok && unknown != nil {
+			value, ok, known = unknown(task, name), true, false
+		}
 		return value, ok
 	})
 	if err != nil {
 		return s, fmt.Errorf("parameter `%s`: %w", s.Name, err)
+	}
+	if !known {
+		s.Value = v
+		return s, nil
 	}
 	d := declaration(t.Params, s.Name)
 	if v.Empty() && d.Required {

@@ -12,6 +12,9 @@ import (
 type Surroundings struct {
 	URL   string // the daemon's address for people
 	Token string // by which the attempt proves who it is, "" if nobody asks for one
+
+	// Unknown is what stands for an output that is not there, and that nothing is checked against; nil: that is an error.
+	Unknown func(task, name string) string
 }
 
 // System is the parameters that every task gets and nobody sets. They are all there for every event, empty where the
