@@ -54,6 +54,9 @@ line is wrong, 3 when no pipeline is to run.`,
 			if err != nil {
 				return err
 			}
+			if err := keepless(plans); err != nil {
+				return err
+			}
 			return execHere(c.Context(), s, f.dir, plans)
 		},
 	}
@@ -117,6 +120,24 @@ func misgiven(plans []*run.Snapshot) error {
 		for _, p := range plan.Problems {
 			if p.Pos == (param.Pos{}) {
 				return usage(fmt.Errorf("-p: pipeline %s: %s", plan.Pipeline, p.Message))
+			}
+		}
+	}
+	return nil
+}
+
+// keepless is the error of a task that needs a secret: what runs here has no configuration that says where it is kept.
+// What a task asks of its runner is not used here.
+func keepless(plans []*run.Snapshot) error {
+	for _, plan := range plans {
+		for _, stage := range plan.Stages {
+			for _, t := range stage.Tasks {
+				for _, s := range t.Settings {
+					if refs := s.Value.Secrets(); len(refs) > 0 && s.Use != param.UseRunner {
+						return usage(fmt.Errorf("pipeline %s: task %s is given %s, and exec knows no secrets: take it from a parameter of the pipeline instead and give that with -p NAME=VALUE, or let the daemon run it",
+							plan.Pipeline, t.Name, param.Value{Secret: &refs[0]}))
+					}
+				}
 			}
 		}
 	}
