@@ -40,6 +40,10 @@ type lines struct {
 	time    time.Time
 }
 
+// sinceOf is from when on a stream must be asked for that goes on behind the line of this time. The API knows whole seconds
+// only, and a runtime's times may go back a little, so it is a second or two more.
+func sinceOf(from time.Time) time.Time { return from.Add(-time.Second).Truncate(time.Second) }
+
 // Write takes any piece of the stream and never fails.
 func (l *lines) Write(p []byte) (int, error) {
 	l.rest = append(l.rest, p...)

@@ -222,8 +222,7 @@ func (f *follower) stream(ctx context.Context, pod *corev1.Pod, container string
 	opts := &corev1.PodLogOptions{Container: container, Follow: follow, Timestamps: true}
 	l := &lines{container: container, from: f.place.in(container), found: f.place.gap, start: pod.CreationTimestamp.Time}
 	if !l.from.IsZero() {
-		since := metav1.NewTime(l.from.Add(-time.Second).Truncate(time.Second)) // The API knows whole seconds only.
-		opts.SinceTime = &since
+		opts.SinceTime = new(metav1.NewTime(sinceOf(l.from)))
 	}
 	if follow {
 		defer f.cutWhenDead(pod, container, cancel)()

@@ -15,15 +15,15 @@ type hitch struct {
 	text  string        // in the cluster's words
 	class runners.Class // what the job is ended with if it stays; "": nothing is wrong, it takes its time
 	final bool          // it will stay
-	vague bool          // only events can tell more
+	look  time.Duration // how long it may last until only events can tell more; 0: they cannot
 }
 
 // stuck looks for what keeps the command from starting, and ends the job where nothing else will come of it.
 func (v *verdict) stuck(s sight, pending time.Duration, now time.Time) {
 	pod := s.pod()
 	h, since := hitchOf(s, pod), s.since(pod)
-	if h.vague {
-		look := s.nextLook(since)
+	if h.look > 0 {
+		look := s.nextLook(since, h.look)
 		if !now.Before(look) {
 			v.ask = askEvents
 			return
@@ -45,7 +45,7 @@ func (v *verdict) stuck(s sight, pending time.Duration, now time.Time) {
 	switch {
 	case now.Before(until):
 		v.next = earlier(v.next, until)
-	case h.vague && now.Sub(s.eventsAt) > time.Second:
+	case h.look > 0 && now.Sub(s.eventsAt) > time.Second:
 		v.ask = askEvents // It may be mended by now.
 	case !s.fresh:
 		v.ask = askPods
@@ -85,17 +85,16 @@ func (s sight) since(pod *corev1.Pod) time.Time {
 }
 
 // nextLook is when events are worth asking for (again).
-func (s sight) nextLook(since time.Time) time.Time {
-	if s.eventsAt.Before(since) {
-		return since.Add(firstLook)
-	}
-	return since.Add(max(firstLook, 2*s.eventsAt.Sub(since)))
+func (s sight) nextLook(since time.Time, first time.Duration) time.Time {
+	return since.Add(max(first, 2*s.eventsAt.Sub(since)))
 }
 
 func hitchOf(s sight, pod *corev1.Pod) hitch {
 	switch {
 	case pod == nil && s.job.Spec.Suspend != nil && *s.job.Spec.Suspend:
 		return hitch{text: "the Job is suspended (spec.suspend), and not by Millrace"}
+	case pod == nil && s.job.Status.StartTime == nil:
+		return hitch{text: "the Job controller has not taken up the Job yet"}
 	case pod == nil:
 		return podless(s.events)
 	case pod.DeletionTimestamp != nil:
@@ -118,10 +117,10 @@ func hitchOf(s sight, pod *corev1.Pod) hitch {
 func podless(events []corev1.Event) hitch {
 	said := newest(events, func(e *corev1.Event) bool { return e.Reason == "FailedCreate" || e.Reason == "SuccessfulCreate" })
 	if said == nil || said.Type != corev1.EventTypeWarning {
-		return hitch{text: "its pod is not made yet", vague: true}
+		return hitch{text: "its pod is not made yet", look: lookPodless}
 	}
 	text := strings.TrimPrefix(oneLine(said.Message), "Error creating: ")
-	h := hitch{text: said.Reason + ": " + text, class: runners.Infrastructure, vague: true}
+	h := hitch{text: said.Reason + ": " + text, class: runners.Infrastructure, look: lookPodless}
 	switch {
 	case containsAny(text, "must specify"): // The quota counts something that the pod does not name.
 		h.class, h.final = runners.Refused, true
@@ -168,7 +167,7 @@ func held(pod *corev1.Pod, events []corev1.Event) hitch {
 func unpulled(h hitch, name string, waiting *corev1.ContainerStateWaiting, events []corev1.Event) hitch {
 	cause := waiting.Message
 	if !strings.Contains(cause, ": ") { // Kubernetes before 1.32 says why in an event only.
-		h.vague = true
+		h.look = lookPodless
 		if e := newest(events, func(e *corev1.Event) bool {
 			return e.Reason == "Failed" && strings.Contains(e.Message, "Failed to pull")
 		}); e != nil {
@@ -184,7 +183,7 @@ func unpulled(h hitch, name string, waiting *corev1.ContainerStateWaiting, event
 
 // creating tells what a container that is being made waits for, which its status does not.
 func creating(name string, events []corev1.Event) hitch {
-	h := hitch{text: fmt.Sprintf("container %s is being created", name), vague: true}
+	h := hitch{text: fmt.Sprintf("container %s is being created", name), look: lookCreating}
 	said := newest(events, func(e *corev1.Event) bool {
 		return e.InvolvedObject.Kind == "Pod" && e.Reason != "Scheduled"
 	})

@@ -17,8 +17,11 @@ const (
 	grace = 30 * time.Second
 	// quietFor is how long a wait may take before it is worth a word.
 	quietFor = 3 * time.Second
-	// firstLook is the age of a job without a pod at which its events are asked for; the age doubles with each look.
-	firstLook = 2 * time.Second
+	// lookPodless and lookCreating are how long the Job controller may take to make a pod, and a node to make a container,
+	// before events are asked for; the time doubles with each look. A cluster keeps events where each question reads them
+	// all, so what goes its way is not asked about.
+	lookPodless  = 2 * time.Second
+	lookCreating = 10 * time.Second
 )
 
 // sight is what is known of one job at a moment.
