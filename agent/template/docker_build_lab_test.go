@@ -3,14 +3,23 @@
 package template_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/millrace-ci/millrace/agent/template"
 	"github.com/millrace-ci/millrace/internal/labtest"
 	"github.com/millrace-ci/millrace/runners"
 )
@@ -75,6 +84,44 @@ func TestDockerBuildOfRequest(t *testing.T) {
 		if status(t, l.Namespace+"/api/cache/tags/list") != http.StatusNotFound {
 			t.Error("there are layers in the cache")
 		}
+	}
+}
+
+// TestDockerBuildPrivate pushes to a registry that wants a password and whose certificate nobody knows but the operator.
+func TestDockerBuildPrivate(t *testing.T) {
+	t.Parallel()
+	l := labtest.Open(t)
+	private := l.PrivateRegistry(t)
+	front := httptest.NewTLSServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
+		r.SetURL(&url.URL{Scheme: "http", Host: private.Addr})
+		r.Out.Host = r.In.Host
+		r.SetXForwarded()
+	}})
+	t.Cleanup(front.Close)
+	host := front.Listener.Addr().String()
+	ca := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: front.Certificate().Raw})
+	p := platform
+	p.Registries = append(slices.Clone(p.Registries), template.Registry{Host: host, CA: string(ca)})
+	image := host + "/shop/api"
+	r := render(t, p, "docker_build@v1", false, given("IMAGE_REPOSITORY", image), given("CONTEXT", "api"), secret("image_push_secret", "harbor", ""))
+	key, mounted := ".dockerconfigjson", r.Secrets[0]
+	login, err := l.Client.CoreV1().Secrets(l.Namespace).Create(t.Context(), &corev1.Secret{
+		ObjectMeta: metav1.ObjectMeta{Name: "harbor"}, Type: corev1.SecretTypeDockerConfigJson,
+		Data: map[string][]byte{key: bytes.ReplaceAll(private.DockerConfig(), []byte(private.Addr), []byte(host))},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	prepare := holding(dockerfile)
+	got := start(t, l, r, func(s *corev1.PodSpec) {
+		prepare(s)
+		mount(s, "login", mounted.Path, corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{
+			SecretName: login.Name, Items: []corev1.KeyToPath{{Key: key, Path: mounted.As[key]}},
+		}})
+	})
+	got.has(t, 0, "Pushed "+image)
+	if !strings.HasPrefix(got.message, image+":v1@sha256:") {
+		t.Errorf("message %q", got.message)
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"io"
 	"maps"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -63,6 +64,7 @@ func start(t *testing.T, l *labtest.Lab, r template.Rendered, change func(*corev
 		Volumes:    []corev1.Volume{{Name: "workspace", VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}},
 		Containers: []corev1.Container{c},
 	}
+	mountFiles(t, l, &spec, r.Files)
 	change(&spec)
 	pods := l.Client.CoreV1().Pods(l.Namespace)
 	pod, err := pods.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{GenerateName: "task-"}, Spec: spec}, metav1.CreateOptions{})
@@ -70,6 +72,32 @@ func start(t *testing.T, l *labtest.Lab, r template.Rendered, change func(*corev
 		t.Fatal(err)
 	}
 	return await(t, l, pod.Name)
+}
+
+// mountFiles gives the container its files, each of which lies in a folder of its own kind.
+func mountFiles(t *testing.T, l *labtest.Lab, s *corev1.PodSpec, files map[string]string) {
+	t.Helper()
+	folders := map[string]map[string]string{}
+	for _, file := range slices.Sorted(maps.Keys(files)) {
+		if folders[path.Dir(file)] == nil {
+			folders[path.Dir(file)] = map[string]string{}
+		}
+		folders[path.Dir(file)][path.Base(file)] = files[file]
+	}
+	for folder, data := range folders {
+		m, err := l.Client.CoreV1().ConfigMaps(l.Namespace).Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{GenerateName: "files-"}, Data: data}, metav1.CreateOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		source := corev1.VolumeSource{ConfigMap: &corev1.ConfigMapVolumeSource{LocalObjectReference: corev1.LocalObjectReference{Name: m.Name}}}
+		mount(s, m.Name, folder, source)
+	}
+}
+
+func mount(s *corev1.PodSpec, name, folder string, source corev1.VolumeSource) {
+	s.Volumes = append(s.Volumes, corev1.Volume{Name: name, VolumeSource: source})
+	c := &s.Containers[0]
+	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: name, MountPath: folder, ReadOnly: true})
 }
 
 func await(t *testing.T, l *labtest.Lab, name string) ended {

@@ -193,6 +193,11 @@ func TestRenderArgs(t *testing.T) {
 			t.Errorf("%s: error %v (-want +got):\n%s", name, err, diff)
 		}
 	}
+	tmpl.Container.Args = []template.Arg{{Flag: "-a", Each: "L"}, {Flag: "-b", Each: "L"}}
+	got, err := template.Render(tmpl, settings, nil)
+	if diff := cmp.Diff([]string{"-a=x", "-a=${A}", "-b=x", "-b=${A}"}, got.Command); diff != "" || err != nil {
+		t.Errorf("each of one list twice: error %v (-want +got):\n%s", err, diff)
+	}
 }
 
 // system is the system parameters that built-in templates refer to.
