@@ -93,7 +93,8 @@ func (a appender) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// keep writes a text beside the attempt's output, over nothing: what is kept already stays.
+// keep writes a text beside the attempt's output. What was kept first stays: whoever comes after a crash may have seen
+// something else.
 func (w *logWriter) keep(kind logs.Kind, text []byte) error {
 	m, err := w.hide()
 	if err != nil {
@@ -101,5 +102,9 @@ func (w *logWriter) keep(kind logs.Kind, text []byte) error {
 	}
 	key := w.key
 	key.Kind = kind
-	return errors.Join(w.logs.Append(w.ctx, key, 0, []byte(m.Text(string(text)))), w.logs.End(w.ctx, key))
+	size, _, err := w.logs.Last(w.ctx, key)
+	if err == nil && size == 0 {
+		err = w.logs.Append(w.ctx, key, 0, []byte(m.Text(string(text))))
+	}
+	return errors.Join(err, w.logs.End(w.ctx, key))
 }

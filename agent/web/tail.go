@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,31 +50,14 @@ func (s *site) tail(ctx context.Context, key logs.Key, lines int) (tail, error) 
 	return tail{end, from > 0 || len(end) < len(all)}, nil
 }
 
-// end reads about the last size bytes of a log and tells where they begin. A log does not say how long it is, so its end is
-// looked for in steps that double, and then halve: of the longest log some 3 MiB are read, of an ordinary one all, once.
+// end reads the last size bytes of a log and tells where they begin.
 func (s *site) end(ctx context.Context, key logs.Key, size int64) (data []byte, from int64, err error) {
-	const step = 256 << 10 // what a read returns at most
-	chunk, err := s.cfg.Logs.Read(ctx, key, 0, 0)
-	if err != nil || chunk.Ended || len(chunk.Data) == 0 {
-		return chunk.Data, 0, err
+	total, _, err := s.cfg.Logs.Last(ctx, key)
+	if err != nil {
+		return nil, 0, err
 	}
-	reach, limit := chunk.Next, int64(logs.MaxSize+step) // the log reaches to the one at least, and never to the other
-	for jump := int64(0); limit-reach > step; jump = max(2*jump, step) {
-		at := min(reach+jump, (reach+limit)/2)
-		probe, err := s.cfg.Logs.Read(ctx, key, at, 0)
-		switch {
-		case err != nil:
-			return nil, 0, err
-		case len(probe.Data) == 0:
-			limit = at
-		case probe.Ended:
-			reach, limit = probe.Next, probe.Next
-		default:
-			reach = probe.Next
-		}
-	}
-	from = max(0, reach-size)
-	for at := from; int64(len(data)) < size+2*step; {
+	from = max(0, total-size)
+	for at := from; at < total; {
 		chunk, err := s.cfg.Logs.Read(ctx, key, at, 0)
 		if err != nil || len(chunk.Data) == 0 {
 			return data, from, err
@@ -86,8 +70,9 @@ func (s *site) end(ctx context.Context, key logs.Key, size int64) (data []byte, 
 // escapes are a terminal's commands (CSI and OSC sequences, ECMA-48) and control characters other than a tab.
 var escapes = regexp.MustCompile("\x1b\\[[0-9;?]*[ -/]*[@-~]|\x1b\\][^\x07\x1b]*(\x07|\x1b\\\\)|[\x00-\x08\x0a-\x1f\x7f]")
 
-// source is the container that brings the repository, as runners name it in logs.
-const source = "source"
+// preparing are the containers that tell of the preparations, as runners name them in logs: what brings the repository,
+// and Millrace itself.
+var preparing = []string{"source", "clone", "millrace"}
 
 // linesOf takes a log apart: `<RFC 3339> <container> <text>` a line.
 func linesOf(data []byte) []line {
@@ -97,7 +82,7 @@ func linesOf(data []byte) []line {
 		one := line{Text: text}
 		if parts := strings.SplitN(text, " ", 3); len(parts) == 3 {
 			if at, err := time.Parse(time.RFC3339Nano, parts[0]); err == nil {
-				one = line{at.UTC().Format(time.TimeOnly), parts[2], parts[1] == source}
+				one = line{at.UTC().Format(time.TimeOnly), parts[2], slices.Contains(preparing, parts[1])}
 			}
 		}
 		one.Text = one.Text[strings.LastIndexByte(one.Text, '\r')+1:] // a progress bar: what it showed last
