@@ -3,6 +3,7 @@ package kube
 import (
 	"time"
 
+	batchv1 "k8s.io/api/batch/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -34,8 +35,10 @@ func (r *Runner) Refusal(err error) error { return r.refusal(err) }
 
 // What is pure.
 var (
-	Strip     = strip
-	Quiet     = quiet
-	Overdue   = overdue
-	Tombstone = tombstone
+	Strip   = strip
+	Quiet   = quiet
+	Overdue = overdue
 )
+
+// Tombstone is what Stop leaves where there is no Job.
+func (c Config) Tombstone(id string, now time.Time) *batchv1.Job { return c.tombstone(id, now) }

@@ -16,7 +16,6 @@ import (
 
 	"github.com/millrace-ci/millrace/runners"
 	batchv1 "k8s.io/api/batch/v1"
-	corev1 "k8s.io/api/core/v1"
 	batchclient "k8s.io/client-go/kubernetes/typed/batch/v1"
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
 )
@@ -77,9 +76,4 @@ func sameAttempt(a, b *batchv1.Job) bool {
 		}
 	}
 	return true
-}
-
-// live tells whether a container of the pod runs or may still run.
-func live(pod *corev1.Pod) bool {
-	return pod.Status.Phase != corev1.PodSucceeded && pod.Status.Phase != corev1.PodFailed
 }

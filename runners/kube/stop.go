@@ -2,7 +2,6 @@ package kube
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -13,10 +12,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 )
-
-// defaultOvertime is how long a pod may outlive its grace before it is removed from the cluster though nobody says that
-// it has ended: its node may be gone for good.
-const defaultOvertime = 2 * time.Minute
 
 // Stop is runners.Runner's. It makes one call to the API for a job that is known to run. A Job of this name that is not
 // ours is left alone: ours never was.
@@ -97,26 +92,30 @@ func (r *Runner) patch(ctx context.Context, name string, patch []byte) (*batchv1
 
 // bury makes a tombstone: a Job that never runs and has the name.
 func (r *Runner) bury(ctx context.Context, id string) error {
-	_, err := r.post(ctx, tombstone(id, time.Now()))
+	_, err := r.post(ctx, r.cfg.tombstone(id, time.Now()))
 	if err != nil {
 		return fmt.Errorf("make a tombstone: %w", err)
 	}
 	return nil
 }
 
-// tombstone is suspended from its first moment on, so its pod, which could run nowhere but is valid, is never made.
-func tombstone(id string, now time.Time) *batchv1.Job {
+// tombstone is suspended from its first moment on: its pod is never made. The pod is one that a strict cluster takes
+// nevertheless, which may look at it. It is pure.
+func (c Config) tombstone(id string, now time.Time) *batchv1.Job {
 	return &batchv1.Job{
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        id,
+			Namespace:   c.Namespace,
 			Labels:      map[string]string{labelManagedBy: managedBy, labelTombstone: "true"},
 			Annotations: map[string]string{noteEnded: string(runners.Canceled), noteEndedAt: now.UTC().Format(time.RFC3339Nano)},
 		},
 		Spec: batchv1.JobSpec{
 			Suspend: new(true),
 			Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
-				RestartPolicy: corev1.RestartPolicyNever,
-				Containers:    []corev1.Container{{Name: taskContainer, Image: "stopped-before-it-started.invalid/none"}},
+				RestartPolicy:                corev1.RestartPolicyNever,
+				AutomountServiceAccountToken: new(false),
+				SecurityContext:              podSecurity(false),
+				Containers:                   []corev1.Container{{Name: taskContainer, Image: c.place(c.GitImage), SecurityContext: cloneSecurity()}},
 			}},
 		},
 	}
@@ -124,7 +123,7 @@ func tombstone(id string, now time.Time) *batchv1.Job {
 
 // awaitGone returns when nothing of the Job, which is to end, can run any more.
 func (r *Runner) awaitGone(ctx context.Context, job *batchv1.Job, bell <-chan struct{}) error {
-	uid := job.UID
+	uid, last := job.UID, resort{Runner: r}
 	for {
 		job, err := r.current(ctx, job.Name)
 		if err != nil {
@@ -134,15 +133,11 @@ func (r *Runner) awaitGone(ctx context.Context, job *batchv1.Job, bell <-chan st
 		if job == nil || job.UID != uid || quiet(job, pods) {
 			return nil
 		}
-		now := time.Now()
-		due := overdue(job, pods, r.overtime)
-		if !due.IsZero() && !now.Before(due) {
-			if err := r.force(ctx, job, pods); err != nil {
-				return err
-			}
-			due = now.Add(r.overtime)
+		next, err := last.look(ctx, job, pods)
+		if err != nil {
+			return err
 		}
-		timer, end := after(due, now)
+		timer, end := after(next, time.Now())
 		select {
 		case <-bell:
 		case <-timer:
@@ -161,70 +156,4 @@ func (r *Runner) current(ctx context.Context, name string) (*batchv1.Job, error)
 		return job, nil
 	}
 	return r.get(ctx, name)
-}
-
-// quiet tells whether nothing of a Job that is to end can run any more: the Job controller has heard of it, and of no
-// pod that it ever made is there one that lives. It is pure.
-func quiet(job *batchv1.Job, pods []*corev1.Pod) bool {
-	for _, pod := range pods {
-		if live(pod) {
-			return false
-		}
-	}
-	if job.Status.Active > 0 || job.Status.Terminating != nil && *job.Status.Terminating > 0 {
-		return false
-	}
-	for _, c := range job.Status.Conditions {
-		switch c.Type {
-		case batchv1.JobComplete, batchv1.JobFailed, batchv1.JobSuspended:
-			if c.Status == corev1.ConditionTrue {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// overdue is when the pods of a Job that was ended early are removed without being asked, zero if there is no need. It
-// is pure.
-func overdue(job *batchv1.Job, pods []*corev1.Pod, overtime time.Duration) time.Time {
-	endedAt, err := time.Parse(time.RFC3339Nano, job.Annotations[noteEndedAt])
-	if err != nil {
-		return time.Time{}
-	}
-	for _, pod := range pods {
-		if live(pod) {
-			grace := int64(corev1.DefaultTerminationGracePeriodSeconds)
-			if own := pod.Spec.TerminationGracePeriodSeconds; own != nil {
-				grace = *own
-			}
-			return endedAt.Add(time.Duration(grace)*time.Second + overtime)
-		}
-	}
-	return time.Time{}
-}
-
-// force removes what lives of the Job's pods, and says so in the reason of its end.
-func (r *Runner) force(ctx context.Context, job *batchv1.Job, pods []*corev1.Pod) error {
-	reason := fmt.Sprintf("%s, and its pod did not end: it was removed %s after its grace, what its node does is not known", job.Annotations[noteReason], r.overtime)
-	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"uid": job.UID, "annotations": map[string]string{noteReason: reason}}})
-	if err != nil {
-		return err
-	}
-	if _, err := r.patch(ctx, job.Name, patch); err != nil {
-		return err
-	}
-	for _, pod := range pods {
-		if !live(pod) {
-			continue
-		}
-		r.cfg.Log.WarnContext(ctx, "a pod outlives its grace, it is removed", "job", job.Name, "pod", pod.Name, "node", pod.Spec.NodeName)
-		ctx, cancel := call(ctx)
-		err := r.pods().Delete(ctx, pod.Name, metav1.DeleteOptions{GracePeriodSeconds: new(int64(0)), Preconditions: metav1.NewUIDPreconditions(string(pod.UID))})
-		cancel()
-		if err != nil && !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
-			return fmt.Errorf("remove pod %s: %w", pod.Name, err)
-		}
-	}
-	return nil
 }

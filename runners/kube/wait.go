@@ -58,7 +58,7 @@ func (r *Runner) wait(ctx context.Context, id string, uid types.UID, log runners
 	ctx, cancel := context.WithCancel(ctx)
 	copied := make(chan error, 1)
 	go func() { copied <- follower.run(ctx) }()
-	w := &waiter{Runner: r, id: id, uid: uid, bell: bell, follower: follower, copied: copied}
+	w := &waiter{Runner: r, id: id, uid: uid, bell: bell, follower: follower, copied: copied, last: resort{Runner: r}}
 	res, err := w.wait(ctx)
 	cancel()
 	_ = w.drain() // Nobody wants more of it.
@@ -107,6 +107,7 @@ type waiter struct {
 	copied   <-chan error // gets the follower's end; nil once that was taken
 
 	sight sight
+	last  resort
 }
 
 // wait judges the job each time something about it has changed, until it has ended and its log was read.
@@ -194,11 +195,8 @@ func (w *waiter) act(ctx context.Context, v verdict) (time.Time, error) {
 		}
 		return earlier(next, now.Add(againAfter)), err
 	}
-	due := overdue(w.sight.job, w.sight.pods, w.overtime)
-	if !due.IsZero() && !now.Before(due) {
-		return earlier(next, now.Add(w.overtime)), w.force(ctx, w.sight.job, w.sight.pods)
-	}
-	return earlier(next, due), nil
+	again, err := w.last.look(ctx, w.sight.job, w.sight.pods)
+	return earlier(next, again), err
 }
 
 // listPods asks for the job's pods.
