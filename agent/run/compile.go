@@ -39,7 +39,7 @@ type RunnerInfo struct {
 // what the definition alone cannot tell. Problems are the author's and come all at once, in the order of the file; the
 // snapshot then has no stages. It is pure, and the same for the same input.
 func Compile(p pipeline.Pipeline, c Compilation) (Snapshot, []pipeline.Problem) {
-	k := &compiler{Compilation: c, pipeline: p, taken: map[string]bool{}, known: map[string]bool{}, earlier: map[string]bool{}}
+	k := &compiler{Compilation: c, pipeline: p, taken: map[string]bool{}, known: map[string]bool{}, earlier: map[string]bool{}, outputs: map[string][]string{}}
 	s := Snapshot{
 		ID: ID(c.Event.ID, p.File), Event: c.Event, Cause: c.Cause, Pipeline: p.Name, File: p.File, Version: p.VersionOf(c.Event),
 		Timeout: p.Timeout, CreatedAt: c.At,
@@ -68,10 +68,11 @@ type compiler struct {
 	Compilation
 	pipeline pipeline.Pipeline
 	problems []pipeline.Problem
-	taken    map[string]bool // parameters that some task takes, by giver and name
-	known    map[string]bool // parameters that tasks of this pipeline declare
-	blind    bool            // a template is unknown, so nobody can say what its task would take
-	earlier  map[string]bool // tasks that have ended when the next one starts
+	taken    map[string]bool     // parameters that some task takes, by giver and name
+	known    map[string]bool     // parameters that tasks of this pipeline declare
+	blind    bool                // a template is unknown, so nobody can say what its task would take
+	earlier  map[string]bool     // tasks that have ended when the next one starts
+	outputs  map[string][]string // by task, where its template says which they are
 	size     int
 }
 
@@ -109,6 +110,7 @@ func (k *compiler) task(st pipeline.Stage, t pipeline.Task) TaskPlan {
 		k.blind = true
 		return plan
 	}
+	k.outputs[t.Name] = slices.Sorted(maps.Keys(tmpl.Outputs))
 	plan.Template = tmpl
 	plan.Template.Readme = "" // it is for people who write pipelines
 	plan.Runner, plan.Line = k.runner(t, tmpl)

@@ -123,6 +123,8 @@ func (k *compiler) check(s param.Setting, pos param.Pos, t pipeline.Task, tmpl t
 			earlier := slices.Sorted(maps.Keys(k.earlier))
 			k.fail(pos, "task %s cannot take %s.%s: no task `%s` has ended when it starts%s",
 				t.Name, ref.Task, ref.Name, ref.Task, param.DidYouMean(ref.Task, earlier))
+		} else if known := k.outputs[ref.Task]; len(known) > 0 && !slices.Contains(known, ref.Name) {
+			k.fail(pos, "task %s writes no output %s%s", ref.Task, ref.Name, meant(ref.Name, known, "; it writes "))
 		}
 	}
 	k.secrets(s, pos, tmpl)
