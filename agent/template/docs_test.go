@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace-ci/millrace/agent/param"
+	"github.com/millrace-ci/millrace/agent/pipeline"
 	"github.com/millrace-ci/millrace/agent/template"
 	"github.com/millrace-ci/millrace/runners/kube"
 )
@@ -57,6 +58,12 @@ Made from the code by ` + "`go test ./agent/template -run Docs -update`" + `.
 A task names its template by ` + "`uses`" + ` and sets the template's parameters by ` + "`with`" + `; see [images.md](images.md) for the images.
 ` + "`name@v1`" + ` is exact, ` + "`name`" + ` is the newest. A value of a secret is never written into a pipeline: ` + "`{secret: NAME}`" + ` or
 ` + "`{secret: NAME/ENTRY}`" + ` refers to one that the operator keeps.
+
+Every task is given APP_VERSION, which names what the run builds. A pipeline's ` + "`version`" + ` says how it is made; the default
+is ` + "`" + pipeline.DefaultVersion + "`" + `, such as v20230202-master-bfacd86c. In it stand {branch}, {commit} (its first 8 characters),
+{date} and {time} (of the event, UTC), and {tag}. Where a tag was pushed, that stands in the place of all of them, unless
+the pattern asks for {tag} itself. What is written before the first name is added only where it is missing: the default
+makes v1.2 of the tag 1.2 as well as of v1.2. Whatever cannot stand in an image's tag becomes a hyphen.
 
 `
 
