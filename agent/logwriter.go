@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"regexp"
 	"strings"
 
 	"github.com/millrace-ci/millrace/agent/logs"
@@ -93,7 +94,10 @@ func (a appender) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// keep writes a text beside the attempt's output. What was kept first stays: whoever comes after a crash may have seen
+// bare is what is hidden at the beginning of a plain scalar. YAML reads a star there as an alias.
+var bare = regexp.MustCompile(`(?m)(: |- )(\*\*\*[^'\n]*)$`)
+
+// keep writes YAML beside the attempt's output. What was kept first stays: whoever comes after a crash may have seen
 // something else.
 func (w *logWriter) keep(kind logs.Kind, text []byte) error {
 	m, err := w.hide()
@@ -104,7 +108,8 @@ func (w *logWriter) keep(kind logs.Kind, text []byte) error {
 	key.Kind = kind
 	size, _, err := w.logs.Last(w.ctx, key)
 	if err == nil && size == 0 {
-		err = w.logs.Append(w.ctx, key, 0, []byte(m.Text(string(text))))
+		masked := bare.ReplaceAllString(m.Text(string(text)), "$1'$2'")
+		err = w.logs.Append(w.ctx, key, 0, []byte(masked))
 	}
 	return errors.Join(err, w.logs.End(w.ctx, key))
 }

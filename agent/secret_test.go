@@ -8,6 +8,8 @@ import (
 	"testing"
 	"testing/synctest"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/millrace-ci/millrace/agent"
 	"github.com/millrace-ci/millrace/agent/logs"
 	"github.com/millrace-ci/millrace/agent/run"
@@ -77,6 +79,13 @@ func TestSecretsAreHidden(t *testing.T) {
 				t.Errorf("%q: got %q, ended %v, error %v: want something hidden", kind, chunk.Data, chunk.Ended, err)
 			}
 			told += string(chunk.Data)
+			if kind == logs.Output {
+				continue
+			}
+			var texts map[string]string
+			if err := yaml.Unmarshal(chunk.Data, &texts); err != nil {
+				t.Errorf("%q is no YAML any more: %v in %s", kind, err, chunk.Data)
+			}
 		}
 		if strings.Contains(told, value) || strings.Contains(told, "token-of") || strings.Contains(told, "czNjcmV0") {
 			t.Errorf("a secret is told: %s", told)
