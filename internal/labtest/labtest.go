@@ -7,6 +7,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -76,6 +77,16 @@ func Open(t testing.TB) *Lab {
 	}
 	l.Namespace = l.NewNamespace(t, map[string]string{HostNetwork: "true"})
 	return l
+}
+
+// Program is the path of one of the lab's own programs: kubectl, crane.
+func (l *Lab) Program(t testing.TB, name string) string {
+	t.Helper()
+	dir, err := os.ReadFile(filepath.Join(l.dir, "bin"))
+	if err != nil {
+		t.Fatalf("labtest: find the lab's programs: %v", err)
+	}
+	return filepath.Join(strings.TrimSpace(string(dir)), name)
 }
 
 // NewNamespace makes a namespace with these labels and no others, in which pods can start at once. When the test ends it

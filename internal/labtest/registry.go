@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
-	"strings"
 	"testing"
 	"time"
 
@@ -41,11 +40,7 @@ func (l *Lab) PrivateRegistry(t testing.TB) *PrivateRegistry {
 		t.Fatalf("labtest: make the registry's folder: %v", err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	programs, err := os.ReadFile(filepath.Join(l.dir, "bin"))
-	if err != nil {
-		t.Fatalf("labtest: find the lab's programs: %v", err)
-	}
-	r := &PrivateRegistry{User: "puller", Password: "s3cret-of-the-puller", dir: dir, crane: filepath.Join(strings.TrimSpace(string(programs)), "crane")}
+	r := &PrivateRegistry{User: "puller", Password: "s3cret-of-the-puller", dir: dir, crane: l.Program(t, "crane")}
 	r.start(t)
 	r.write(t, "config.json", r.DockerConfig())
 	return r
