@@ -14,7 +14,6 @@ import (
 const (
 	cloneDir       = "/clone"             // in memory, of the container alone
 	cloneSecretDir = cloneDir + "/secret" // what the credential or the key is mounted as
-	credentialFile = "credential"         // there, in the form of git-credential(1)
 )
 
 // cloneScript brings the source, see there. It is the same for all.
@@ -28,6 +27,7 @@ func cloneEnv(s runners.Source) []corev1.EnvVar {
 		{Name: "CLONE_URL", Value: literal(s.URL)},
 		{Name: "CLONE_COMMIT", Value: s.Commit},
 		{Name: "CLONE_REF", Value: literal(s.Ref)},
+		{Name: "CLONE_USERNAME", Value: literal(s.Username)},
 		{Name: "CLONE_DIR", Value: cloneDir},
 		{Name: "CLONE_MESSAGE", Value: corev1.TerminationMessagePathDefault},
 		{Name: "HOME", Value: cloneDir},
@@ -37,8 +37,8 @@ func cloneEnv(s runners.Source) []corev1.EnvVar {
 // cloneSecrets is what the container clone, and no other, is given to authenticate with.
 func (c Config) cloneSecrets(job runners.Job) ([]corev1.VolumeProjection, error) {
 	var sources []corev1.VolumeProjection
-	if hasCredential(job.Source) {
-		sources = append(sources, item(job.ID, credentialKey, credentialFile))
+	if hasPassword(job.Source) {
+		sources = append(sources, item(job.ID, passwordKey, "password"))
 	}
 	key := job.Source.Key
 	switch {

@@ -18,7 +18,7 @@ cat >"$CLONE_DIR/config" <<'END'
   lowSpeedLimit = 1000
   lowSpeedTime = 60
 [credential]
-  helper = "!f() { cat \"$CLONE_DIR/secret/credential\" 2>/dev/null; }; f"
+  helper = "!f() { [ ! -f \"$CLONE_DIR/secret/password\" ] || printf 'username=%s\\npassword=%s\\n' \"$CLONE_USERNAME\" \"$(cat \"$CLONE_DIR/secret/password\")\"; }; f"
 [core]
   hooksPath = /dev/null
   fsmonitor = false

@@ -58,7 +58,7 @@ const look = `git rev-parse HEAD; git status --short; ls; git cat-file -e HEAD; 
 // TestClone brings a commit that is on no branch any more into a pod, in every way that there is.
 func TestClone(t *testing.T) {
 	lab, f := labtest.Open(t), newForge(t)
-	r := newRunner(t, lab, lab.Config, nil)
+	r := newProcess(t, lab, nil, nil)
 	hosted := f.overSSH(f.gone)
 	hosted.Key = &runners.Secret{Name: "key", From: secretOf(t, lab, "key", key(f))}
 	kept := f.overSSH(f.gone)
@@ -96,7 +96,7 @@ func TestClone(t *testing.T) {
 // TestCloneFails has the pod tell why there is no source, in words that say what to do.
 func TestCloneFails(t *testing.T) {
 	lab, f := labtest.Open(t), newForge(t)
-	r := newRunner(t, lab, lab.Config, nil)
+	r := newProcess(t, lab, nil, nil)
 	stranger := key(f)
 	stranger["known_hosts"] = []byte("other.example.com " + strings.SplitN(string(f.ssh.KnownHosts()), " ", 2)[1])
 	unknown := f.overSSH(f.head)
@@ -128,10 +128,9 @@ func TestCloneFails(t *testing.T) {
 // TestGiven has a task look at all that a pod is given.
 func TestGiven(t *testing.T) {
 	lab := labtest.Open(t)
-	r := newRunner(t, lab, lab.Config, nil)
+	r := newProcess(t, lab, nil, nil)
 	docker := secretOf(t, lab, "docker", map[string][]byte{".dockerconfigjson": []byte("config-of-docker"), "other": []byte("other-entry")})
-	t.Setenv("MILLRACE_TEST_TOKEN", "value of the daemon")
-	job := shell(t, `set -x; cat /d/config.json; ls -A /d; cat /one/renamed /files/of/the/task; echo "$FROM_CLUSTER $FROM_FILE $FROM_ENV"
+	job := shell(t, `set -x; cat /d/config.json; ls -A /d; cat /one/renamed /files/of/the/task; echo "$FROM_CLUSTER $FROM_FILE"
 		cat "$MILLRACE_EVENT"; touch /workspace/x "$HOME/x" "$MILLRACE_OUTPUT"; pwd; id; ls /var/run/secrets; echo "$1" "$EXPAND"`)
 	job.Command = append(job.Command, "sh", "$(HOME) $$ ${HOME}")
 	job.Env = map[string]string{"EXPAND": "$(HOME) $$"}
@@ -142,11 +141,10 @@ func TestGiven(t *testing.T) {
 		{Name: "docker", From: docker, Key: "other", Path: "/one", As: map[string]string{"other": "renamed"}},
 		{Name: "docker", From: docker, Key: "other", Env: "FROM_CLUSTER"},
 		{Name: "file", From: dotenv(t, "A='value of the file'\n"), Key: "A", Env: "FROM_FILE"},
-		{Name: "env", From: runners.Keeper{Env: []string{"MILLRACE_TEST_TOKEN"}}, Key: "MILLRACE_TEST_TOKEN", Env: "FROM_ENV"},
 	}
 	res, log := outcome(t, r, job)
 	for _, want := range []string{
-		"config-of-docker", " task .dockerconfigjson\n", "other-entry", "other-entry$(HOME)\n", "value of the file", "value of the daemon",
+		"config-of-docker", " task .dockerconfigjson\n", "other-entry", "other-entry$(HOME)\n", "value of the file",
 		string(job.Event) + "/workspace\n", "uid=10001", "No such file", " task $(HOME) $$ ${HOME} $(HOME) $$\n",
 	} {
 		if !strings.Contains(log, want) {

@@ -41,7 +41,7 @@ func clone(t *testing.T, shell []string, s runners.Source, secrets map[string][]
 	cmd.Dir = work
 	cmd.Env = []string{
 		"PATH=" + os.Getenv("PATH"), "HOME=" + private, "CLONE_DIR=" + private, "CLONE_MESSAGE=" + message,
-		"CLONE_URL=" + s.URL, "CLONE_COMMIT=" + s.Commit, "CLONE_REF=" + s.Ref,
+		"CLONE_URL=" + s.URL, "CLONE_COMMIT=" + s.Commit, "CLONE_REF=" + s.Ref, "CLONE_USERNAME=" + s.Username,
 	}
 	log, err := cmd.CombinedOutput()
 	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
@@ -59,7 +59,7 @@ func clone(t *testing.T, shell []string, s runners.Source, secrets map[string][]
 
 // credential and key are the files that a Source stands for.
 func credential(password string) map[string][]byte {
-	return map[string][]byte{"credential": []byte("username=robot\npassword=" + password + "\n")}
+	return map[string][]byte{"password": []byte(password)}
 }
 
 func key(f *forge) map[string][]byte {

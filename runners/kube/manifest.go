@@ -21,9 +21,10 @@ const (
 )
 
 // Render is runners.Renderer's. Values of secrets are not in it.
-func (r *Runner) Render(job runners.Job) ([]byte, error) { return r.cfg.render(job) }
+func (r *Runner) Render(job runners.Job) ([]byte, error) { return r.cfg.Render(job) }
 
-func (c Config) render(job runners.Job) ([]byte, error) {
+// Render is what a Runner of this configuration renders. It needs no Cluster.
+func (c Config) Render(job runners.Job) ([]byte, error) {
 	made, err := c.manifest(job)
 	if err != nil {
 		return nil, err

@@ -14,11 +14,9 @@ const (
 )
 
 func (c Config) Manifest(job runners.Job) (*batchv1.Job, error) { return c.manifest(job) }
-func (c Config) Render(job runners.Job) ([]byte, error)         { return c.render(job) }
-func (c Config) Place(image string) string                      { return c.place(image) }
 
 func (c Config) AttemptSecret(job runners.Job) (*corev1.Secret, error) {
-	return c.attemptSecret(job, readKeeper)
+	return c.attemptSecret(job)
 }
 
 // The scripts, for tests outside of a container.

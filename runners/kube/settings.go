@@ -9,16 +9,21 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"github.com/millrace-ci/millrace/runners"
 )
 
 // Config is how a Runner is set up.
 type Config struct {
-	Cluster        *Cluster
-	Namespace      string            // where jobs are made, and where the secrets that they use lie
-	GitImage       string            // of the container `clone`: it has git, ssh and a POSIX shell
-	Mirrors        map[string]string // what stands in the place of a host, the beginning of a path, or one image; the longest wins
-	Registries     []Registry
-	Policy         Policy
+	Cluster    *Cluster
+	Namespace  string            // where jobs are made, and where the secrets that they use lie
+	GitImage   string            // of the container `clone`: it has git, ssh and a POSIX shell
+	Mirrors    map[string]string // what stands in the place of a host, the beginning of a path, or one image; the longest wins
+	Registries []Registry
+	Policy     Policy
+	// Read gives the entries of a secret that is kept in a file or the environment; nil: jobs with such secrets are refused.
+	// Its error wraps runners.ErrRefused where the operator has something to mend, and never holds a value.
+	Read           func(runners.Keeper) (map[string][]byte, error)
 	PendingTimeout time.Duration // for what the cluster may still mend by itself: no room, quota; 0 and less than 30 s: 30 s
 	Log            *slog.Logger
 }

@@ -96,7 +96,7 @@ func TestTaskAskedToEnd(t *testing.T) {
 		for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT} {
 			t.Run(shell[0]+" "+signal.String(), func(t *testing.T) {
 				t.Parallel()
-				c := newTask(t, shell, "sh", "-c", `trap 'sleep 0.2; echo A=1 >"$MILLRACE_OUTPUT"; exit 5' TERM; echo ready; while :; do sleep 0.05; done`)
+				c := newTask(t, shell, "sh", "-c", `trap 'sleep 0.2; echo A=1 >"$MILLRACE_OUTPUT"; exit 5' TERM; echo ready; for i in $(seq 200); do sleep 0.05; done`)
 				out, err := c.StdoutPipe()
 				if err != nil {
 					t.Fatal(err)
