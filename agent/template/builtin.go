@@ -23,10 +23,10 @@ type Registry struct {
 	Insecure bool   // it speaks plain HTTP, or its certificate is not verified
 }
 
-// The default images: docs/images.md says why these.
+// The default images, by digest: docs/images.md says why these, and how the digests were found.
 const (
-	DefaultKaniko  = "ghcr.io/osscontainertools/kaniko:v1.28.5"
-	DefaultKubectl = "docker.io/alpine/kubectl:1.35.3"
+	DefaultKaniko  = "ghcr.io/osscontainertools/kaniko:v1.28.5-debug@sha256:d6d74217dc077acfd3094992e917c357080a2d3fdd1042a49e34e29a7e57c572"
+	DefaultKubectl = "docker.io/alpine/k8s:1.34.1@sha256:ec714df3813b5405292860f8a1c55c5727bf8c33c88992f1e981efad8065547f"
 )
 
 // Builtin is the templates of the binary, as they are on this platform.
