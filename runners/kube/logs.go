@@ -156,13 +156,15 @@ func (f *follower) tell(container, text string) error {
 }
 
 // copy copies the log of a container that has begun. A stream that was opened after the container had ended, and was
-// read to its end, is the whole of it; all others are opened again behind the last line.
+// read to its end, is the whole of it; all others are opened again behind the last line. A pod that is gone by then takes
+// nothing along when the stream before had ended by itself: a node ends one when its container has ended and all is read.
 func (f *follower) copy(ctx context.Context, pod *corev1.Pod, container string) error {
-	pause := pauses{}
+	var pause pauses
+	var drained *lines // of a stream that had ended by itself
 	for {
 		_, ended := f.gone(pod, container)
 		from := f.place.in(container)
-		err := f.stream(ctx, pod, container, !ended)
+		l, err := f.stream(ctx, pod, container, !ended)
 		var broken *writeError
 		switch {
 		case errors.As(err, &broken):
@@ -171,8 +173,14 @@ func (f *follower) copy(ctx context.Context, pod *corev1.Pod, container string) 
 			return ctx.Err()
 		case f.place.full, err == nil && ended:
 			return nil
+		case drained != nil && apierrors.IsNotFound(err):
+			drained.end(true)
+			return f.flush(drained)
 		case ended && pause.given(f.now(), err):
 			return f.write(missing(f.place.in(container), f.now(), container, err))
+		}
+		if drained = nil; err == nil {
+			drained = l
 		}
 		if f.place.in(container).After(from) {
 			pause = pauses{}
@@ -216,7 +224,7 @@ func (f *follower) pause(ctx context.Context, d time.Duration, pod *corev1.Pod, 
 }
 
 // stream copies one stream of the container's log, behind what the log has of it already.
-func (f *follower) stream(ctx context.Context, pod *corev1.Pod, container string, follow bool) error {
+func (f *follower) stream(ctx context.Context, pod *corev1.Pod, container string, follow bool) (*lines, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	opts := &corev1.PodLogOptions{Container: container, Follow: follow, Timestamps: true}
@@ -229,10 +237,10 @@ func (f *follower) stream(ctx context.Context, pod *corev1.Pod, container string
 	}
 	body, err := f.open(ctx, pod.Name, opts)
 	if err != nil {
-		return err
+		return l, err
 	}
 	defer body.Close()
-	return f.pump(body, l, !follow)
+	return l, f.pump(body, l, !follow)
 }
 
 // cutWhenDead makes see end the stream of a container that has ended, if it does not end by itself. It returns a function

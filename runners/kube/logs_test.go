@@ -252,6 +252,20 @@ func TestNotGivenOut(t *testing.T) {
 	}
 }
 
+// TestGoneWithThePod has a job that is ended early: its pod goes, and all of its log was read by then.
+func TestGoneWithThePod(t *testing.T) {
+	t.Parallel()
+	gone := refused(apierrors.NewNotFound(schema.GroupResource{Resource: "pods"}, "pod"))
+	synctest.Test(t, func(t *testing.T) {
+		n := &node{logs: map[string][]entry{"task": said("one\n", "two")}, answers: []func(string) (io.ReadCloser, error){whole, whole, gone}}
+		var log runnertest.Log
+		if err := follow(t, n, &log, see(stage(ended, running), kube.Verdict{}), see(stage(ended, ended), success)); err != nil {
+			t.Fatal(err)
+		}
+		wantTexts(t, &log, "task one\ntask two\n")
+	})
+}
+
 // TestDeadStream has a stream that says nothing more, and does not end, though its container has ended.
 func TestDeadStream(t *testing.T) {
 	t.Parallel()
