@@ -77,14 +77,18 @@ func (s *site) keep(r run.Run) run.Run {
 	return r
 }
 
-// write appends to the log of a run's task, stamped as runners do.
+// write appends to the log of the first attempt of a run's task, stamped as runners do.
 func (s *site) write(id, task string, lines ...string) {
+	s.t.Helper()
+	s.writeTo(logs.Key{Run: id, Task: task, Attempt: 1}, lines...)
+}
+
+func (s *site) writeTo(key logs.Key, lines ...string) {
 	s.t.Helper()
 	var text strings.Builder
 	for i, l := range lines {
 		fmt.Fprintf(&text, "%s task %s\n", now.Add(time.Duration(i)*time.Second).Format(time.RFC3339Nano), l)
 	}
-	key := logs.Key{Run: id, Task: task, Attempt: 1}
 	s.must(s.logs.Append(s.t.Context(), key, 0, []byte(text.String())))
 }
 
@@ -117,7 +121,7 @@ func plan(pipelineName string, minutes int, stages ...string) *run.Snapshot {
 }
 
 // life tells a run facts that make of its tasks what the words say, each a second after the one before: `unit` runs
-// unit, `unit+` ends it well, `unit-` ends it badly, `!` cancels.
+// unit, `unit+` ends it well, `unit-` ends it badly, `unit^` lets its next attempt be due, `!` cancels.
 func life(t *testing.T, s *run.Snapshot, words ...string) run.Run {
 	t.Helper()
 	r, _ := run.New(s)
@@ -132,19 +136,34 @@ func life(t *testing.T, s *run.Snapshot, words ...string) run.Run {
 	}
 	for _, word := range words {
 		at = at.Add(37 * time.Second)
-		task := strings.TrimRight(word, "+-")
+		task := strings.TrimRight(word, "+-^")
+		of, _, _ := r.Task(task)
 		switch {
 		case word == "!":
 			tell(run.Cancel{By: "mei", Reason: "canceled by mei", At: at})
 		case strings.HasSuffix(word, "+"):
-			tell(run.Ended{Task: task, Attempt: 1, Result: runners.Result{Class: runners.Succeeded, Outputs: map[string]string{"IMAGE": "harbor.example.com/shop/api:v1@sha256:0f0f"}}, At: at})
+			tell(run.Ended{Task: task, Attempt: of.Attempt, Result: runners.Result{Class: runners.Succeeded, Outputs: map[string]string{"IMAGE": "harbor.example.com/shop/api:v1@sha256:0f0f"}}, At: at})
 		case strings.HasSuffix(word, "-"):
-			tell(run.Ended{Task: task, Attempt: 1, Result: runners.Result{Class: runners.Failure, ExitCode: 2, Reason: "the command ended with exit code 2"}, At: at})
+			tell(run.Ended{Task: task, Attempt: of.Attempt, Result: runners.Result{Class: runners.Failure, ExitCode: 2, Reason: "the command ended with exit code 2"}, At: at})
+		case strings.HasSuffix(word, "^"):
+			tell(run.Due{Task: task, Attempt: of.Attempt, At: at})
 		default:
-			tell(run.Started{Task: task, Attempt: 1, Worker: "w1", At: at})
+			tell(run.Started{Task: task, Attempt: of.Attempt, Worker: "w1", At: at})
 		}
 	}
 	return r
+}
+
+// retrying lets all tasks be retried, and rehearses the last one.
+func retrying(s *run.Snapshot) *run.Snapshot {
+	for i := range s.Stages {
+		tasks := s.Stages[i].Tasks
+		for j := range tasks {
+			tasks[j].Retry = pipeline.Retry{Max: 3, Backoff: 30 * time.Second}
+		}
+		tasks[len(tasks)-1].DryRun = true
+	}
+	return s
 }
 
 // told is the run after its commit status was set, or given up when reason is not "".
@@ -210,6 +229,11 @@ func (s *site) fill() map[string]string {
 	green.Tasks[2].Summary = "# Image\n\nharbor.example.com/shop/api:v20261123-main-3f2a9c41"
 	s.keep(green)
 	s.write(green.Plan.ID, "image", "pushed harbor.example.com/shop/api:v20261123-main-3f2a9c41")
+	retried := s.keep(life(t, retrying(plan("publish", 6, "+ship: mirror upload announce")),
+		"mirror", "upload", "announce", "mirror-", "upload-", "announce+", "upload^", "upload"))
+	for attempt := range 2 {
+		s.writeTo(logs.Key{Run: retried.Plan.ID, Task: "upload", Attempt: attempt + 1}, "PUT https://mirror.example.com/flour.tar", "502 Bad Gateway")
+	}
 	s.keep(told(t, life(t, plan("nightly-performance-regression-of-the-whole-shop", 700, "measure: warm-up-the-database-with-last-weeks-orders run"), "warm-up-the-database-with-last-weeks-orders", "!"), ""))
 	wide := plan("发布", 1500, "构建: build", "two: a b c", "three: d", "four: e", "five: f", "six: g")
 	wide.Event.Message = "发布：修复购物车在空状态下返回错误的问题，并且补充了对应的测试用例与文档说明，同时升级依赖 " + strings.Repeat("很长的说明", 40)
@@ -231,7 +255,7 @@ func (s *site) fill() map[string]string {
 	s.deliver(31, "star", &inbox.Outcome{At: now, Error: "a star starts nothing", Ignored: true})
 	return map[string]string{
 		"runs": "/", "running": "/runs/" + running.Plan.ID, "failed": "/runs/" + failed.Plan.ID, "green": "/runs/" + green.Plan.ID,
-		"broken": "/runs/" + bad.Plan.ID, "wide": "/runs/" + wideRun.Plan.ID, "skipped": "/runs/" + skipped.Plan.ID,
+		"broken": "/runs/" + bad.Plan.ID, "wide": "/runs/" + wideRun.Plan.ID, "retried": "/runs/" + retried.Plan.ID, "skipped": "/runs/" + skipped.Plan.ID,
 		"deliveries": "/deliveries", "delivery": "/deliveries/devent2", "unplanned": "/deliveries/devent1", "nonsense": "/deliveries/devent30",
 		"missing": "/runs/nothing", "none": "/?state=waiting&repo=shop/web",
 	}

@@ -80,8 +80,8 @@ func TestRunsPage(t *testing.T) {
 	_, next, _ := strings.Cut(page, `<p class="more"><a href="`)
 	next, _, _ = strings.Cut(next, `"`)
 	older := s.says(strings.ReplaceAll(next, "&amp;", "&"), "6 days ago")
-	if got := strings.Count(older, `class="row"`); got != 17 {
-		t.Errorf("got %d older rows, want 17", got)
+	if got := strings.Count(older, `class="row"`); got != 18 {
+		t.Errorf("got %d older rows, want 18", got)
 	}
 	s.lacks(older, "data-live", "live.js")
 }
@@ -119,6 +119,19 @@ func TestRunPage(t *testing.T) {
 	s.has(page, "data-live", `src="/static/live.js?v=`)
 	s.lacks(page, "\x1b", "10%", "[32m")
 	s.says(paths["skipped"], "not affected: no changed file matches")
+}
+
+// TestRunPageOfRetries shows earlier attempts, each with what is kept of it, and until when a task waits.
+func TestRunPageOfRetries(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	path := s.fill()["retried"]
+	page := s.says(path, "○ waiting script@v1 attempt 2 backoff of 30s after attempt 1: the command ended with exit code 2 Attempt 2 starts at 2026-11-23 09:26:58 UTC .",
+		"Earlier attempts Attempt 1 ✕ failure 1m51s Log of attempt 1 of mirror Manifest of attempt 1 of mirror Events of attempt 1 of mirror the command ended with exit code 2",
+		"dry run", "attempt 2 1m4s", "502 Bad Gateway", "Manifest of attempt 2 of upload")
+	api := `href="/api/v1` + path + `/tasks/`
+	s.has(page, api+`mirror/log?attempt=1"`, api+`mirror/manifest?attempt=1"`, api+`upload/events?attempt=1"`, api+`upload/manifest?attempt=2"`)
+	s.lacks(page, api+`mirror/manifest?attempt=2"`)
 }
 
 func TestRunPageOfABrokenDefinition(t *testing.T) {

@@ -18,6 +18,7 @@ func words(now func() time.Time, f files) template.FuncMap {
 	return template.FuncMap{
 		"ago":      func(t time.Time) string { return ago(now().Sub(t)) },
 		"asset":    f.address,
+		"attempt":  func(api, task string, number int) attempt { return attempt{api, task, number} },
 		"filtered": func(f store.Filter) bool { return f != store.Filter{} },
 		"first":    firstLine,
 		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
@@ -32,6 +33,13 @@ func words(now func() time.Time, f files) template.FuncMap {
 		"status":   stateOf,
 		"took":     func(from, to time.Time) string { return took(from, to, now()) },
 	}
+}
+
+// attempt is one of a task, for links to what is kept of it.
+type attempt struct {
+	API    string // address of the task in the API
+	Task   string
+	Number int
 }
 
 // states are those that a run can be in.
