@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-ci/millrace/agent"
+	"github.com/millrace-ci/millrace/runners"
 	"github.com/millrace-ci/millrace/runners/kube"
 	"github.com/millrace-ci/millrace/runners/local"
 )
@@ -30,6 +31,12 @@ type runnerBuilder struct {
 var runnerKinds = map[string]func(*runnerBuilder, RunnerConfig) (agent.Runner, error){
 	"local": (*runnerBuilder).local,
 	"kube":  (*runnerBuilder).kube,
+}
+
+// rendererKinds is what says what jobs of a runner become, of each kind that can.
+var rendererKinds = map[string]func(*Config, RunnerConfig) runners.Renderer{
+	"local": func(*Config, RunnerConfig) runners.Renderer { return local.Config{Read: readKept} },
+	"kube":  func(c *Config, r RunnerConfig) runners.Renderer { return c.kube(r) },
 }
 
 // buildRunners makes the configured runners, and what lets them watch: run blocks until its context ends.
@@ -65,20 +72,27 @@ func (b *runnerBuilder) kube(r RunnerConfig) (agent.Runner, error) {
 	if err != nil {
 		return agent.Runner{}, err
 	}
+	cfg := b.cfg.kube(r)
+	cfg.Cluster, cfg.Log = cluster, b.log
+	made, err := kube.New(cfg)
+	return agent.Runner{Line: r.Name, Runner: made}, err
+}
+
+// kube is how a runner of kind kube is set up, but for its cluster.
+func (c *Config) kube(r RunnerConfig) kube.Config {
 	p := r.Policy
 	cfg := kube.Config{
-		Cluster: cluster, Namespace: r.Namespace, GitImage: cmp.Or(b.cfg.Images.Git, kube.DefaultGit), Mirrors: b.cfg.Images.Mirrors,
+		Namespace: r.Namespace, GitImage: cmp.Or(c.Images.Git, kube.DefaultGit), Mirrors: c.Images.Mirrors, Read: readKept,
 		Policy: kube.Policy{
 			ServiceAccounts: p.ServiceAccounts, NodeSelector: p.NodeSelector, Tolerations: p.Tolerations,
 			Max: kube.Resources(p.Max), Default: kube.Resources(p.Default), PodSecurity: p.PodSecurity,
 		},
-		PendingTimeout: r.PendingTimeout, Log: b.log,
+		PendingTimeout: r.PendingTimeout,
 	}
-	for _, one := range b.cfg.Registries {
+	for _, one := range c.Registries {
 		cfg.Registries = append(cfg.Registries, kube.Registry{Host: one.Host, PullSecret: one.PullSecret})
 	}
-	made, err := kube.New(cfg)
-	return agent.Runner{Line: r.Name, Runner: made}, err
+	return cfg
 }
 
 // cluster is one for all runners that reach it the same way.

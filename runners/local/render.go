@@ -30,16 +30,19 @@ type sourceOf struct {
 }
 
 // Render is runners.Renderer's. Where there is no engine for it, the image is left out: it is not used.
-func (r *Runner) Render(job runners.Job) ([]byte, error) {
-	if err := r.cfg.check(job); err != nil {
+func (r *Runner) Render(job runners.Job) ([]byte, error) { return r.cfg.Render(job) }
+
+// Render is what a Runner of this configuration renders.
+func (c Config) Render(job runners.Job) ([]byte, error) {
+	if err := c.check(job); err != nil {
 		return nil, err
 	}
-	m := manifest{Runner: "local", Job: job.ID, Dir: r.cfg.InPlace, Command: job.Command, Env: maps.Clone(r.cfg.Env)}
+	m := manifest{Runner: "local", Job: job.ID, Dir: c.InPlace, Command: job.Command, Env: maps.Clone(c.Env)}
 	if m.Dir == "" && job.Source.URL != "" {
 		m.Source = &sourceOf{job.Source.URL, job.Source.Commit}
 	}
-	if r.cfg.Engine != "" && job.Image != "" {
-		m.Engine, m.Image, m.Env = r.cfg.Engine, job.Image, nil // see container
+	if c.Engine != "" && job.Image != "" {
+		m.Engine, m.Image, m.Env = c.Engine, job.Image, nil // see container
 	}
 	if m.Env == nil {
 		m.Env = map[string]string{}
