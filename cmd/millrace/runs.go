@@ -23,7 +23,8 @@ func runsCommand(s streams) *cobra.Command {
 	filters := map[string]*string{}
 	c := &cobra.Command{
 		Use: "runs [ID]", Short: "List runs, or show one", Args: arguments(0, 1), GroupID: groupDaemon,
-		Long: "Lists the runs of a daemon, newest first, or shows one with its stages and tasks.",
+		Long: `Lists the runs of a daemon, newest first, or shows one with its stages and
+tasks, and the earlier attempts of a task that was retried.`,
 		Example: `  millrace runs --repo shop/api --state failed
   millrace runs bhfd5xa4oa3o5wkdpt2q
   millrace runs -o json --server http://127.0.0.1:8080`,
@@ -83,11 +84,22 @@ func showRun(ctx context.Context, s streams, cl *client, id string, output forma
 		for _, stage := range r.Stages {
 			fmt.Fprintf(w, "\n%s\n", stage.Name)
 			for _, t := range stage.Tasks {
-				fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", t.Name, stateOf(t), took(t.StartedAt.Time(), t.EndedAt.Time()), t.Reason)
+				fmt.Fprintf(w, "  %s\t%s\t%s\t%s\n", t.Name, stateOf(t), took(t.StartedAt.Time(), t.EndedAt.Time()), whyOf(t))
+				for _, a := range t.Attempts {
+					fmt.Fprintf(w, "    attempt %d\t%s\t%s\t%s\n", a.Attempt, a.Class, took(a.StartedAt.Time(), a.EndedAt.Time()), a.Reason)
+				}
 			}
 		}
 		return w.Flush()
 	})
+}
+
+// whyOf is a task's reason, and for how long it waits.
+func whyOf(t api.Task) string {
+	if t.DueAt == nil {
+		return t.Reason
+	}
+	return fmt.Sprintf("%s; next at %s", t.Reason, t.DueAt.Time().UTC().Format("15:04:05 UTC"))
 }
 
 // stateOf is a task's state, in the words of exec.
