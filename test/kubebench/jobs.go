@@ -1,0 +1,247 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/millrace-ci/millrace/runners"
+	"github.com/millrace-ci/millrace/runners/kube"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+)
+
+const nodeName = "kubebench"
+
+// rate is jobs a second, of one round.
+type rate struct{ made, ended float64 }
+
+// jobs lets both sides make their jobs and see them end, in turns. Each round has a namespace of its own.
+func (b *bench) jobs(ctx context.Context) error {
+	end, err := b.startNode(ctx, nodeName, false)
+	if err != nil {
+		return err
+	}
+	defer end()
+	var bare, ours []rate
+	for round := range b.rounds {
+		for side, do := range map[string]func(context.Context, string) (rate, error){"bare": b.bare, "ours": b.ours} {
+			r, err := b.in(ctx, fmt.Sprintf("kubebench-%s-%d", side, round), do)
+			if err != nil {
+				return err
+			}
+			fmt.Printf("round %d  %s  made %6.1f/s  ended %6.1f/s\n", round+1, side, r.made, r.ended)
+			if side == "bare" {
+				bare = append(bare, r)
+			} else {
+				ours = append(ours, r)
+			}
+		}
+	}
+	for what, of := range map[string]func(rate) float64{"made": func(r rate) float64 { return r.made }, "ended": func(r rate) float64 { return r.ended }} {
+		b, o := median(bare, of), median(ours, of)
+		fmt.Printf("%-5s  bare %6.1f/s  ours %6.1f/s  ratio %.2f\n", what, b, o, o/b)
+	}
+	return nil
+}
+
+func median(rates []rate, of func(rate) float64) float64 {
+	all := make([]float64, 0, len(rates))
+	for _, r := range rates {
+		all = append(all, of(r))
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+// in does something in a new namespace, and returns when that is empty again.
+func (b *bench) in(ctx context.Context, namespace string, do func(context.Context, string) (rate, error)) (rate, error) {
+	_, err := b.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
+	if err != nil {
+		return rate{}, err
+	}
+	defer func() {
+		_ = b.client.CoreV1().Namespaces().Delete(context.WithoutCancel(ctx), namespace, metav1.DeleteOptions{})
+	}()
+	if err := b.until(ctx, func() (bool, error) {
+		_, err := b.client.CoreV1().ServiceAccounts(namespace).Get(ctx, "default", metav1.GetOptions{})
+		return err == nil, nil
+	}); err != nil {
+		return rate{}, err
+	}
+	r, err := do(ctx, namespace)
+	if err != nil {
+		return rate{}, err
+	}
+	background := metav1.DeletePropagationBackground
+	err = b.client.BatchV1().Jobs(namespace).DeleteCollection(ctx, metav1.DeleteOptions{PropagationPolicy: &background}, metav1.ListOptions{})
+	if err != nil {
+		return rate{}, err
+	}
+	return r, b.until(ctx, func() (bool, error) {
+		pods, err := b.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{Limit: 1})
+		return err == nil && len(pods.Items) == 0, err
+	})
+}
+
+// until asks again and again.
+func (b *bench) until(ctx context.Context, done func() (bool, error)) error {
+	for {
+		if ok, err := done(); ok || err != nil {
+			return err
+		}
+		select {
+		case <-time.After(200 * time.Millisecond):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// each calls do for all numbers below n, some at once, and returns the first error.
+func (b *bench) each(do func(i int) error) error {
+	numbers, problems := make(chan int), make(chan error, b.n)
+	var group sync.WaitGroup
+	for range b.workers {
+		group.Go(func() {
+			for i := range numbers {
+				if err := do(i); err != nil {
+					problems <- err
+				}
+			}
+		})
+	}
+	for i := range b.n {
+		numbers <- i
+	}
+	close(numbers)
+	group.Wait()
+	close(problems)
+	return <-problems
+}
+
+// bare makes small Jobs by nothing but client-go, and hears of their end from one informer.
+func (b *bench) bare(ctx context.Context, namespace string) (rate, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	factory := informers.NewSharedInformerFactoryWithOptions(b.client, 0, informers.WithNamespace(namespace))
+	ended := make(chan struct{}, b.n)
+	_, err := factory.Batch().V1().Jobs().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(was, now any) {
+		before, after := was.(*batchv1.Job), now.(*batchv1.Job)
+		if before.Status.CompletionTime == nil && after.Status.CompletionTime != nil {
+			ended <- struct{}{}
+		}
+	}})
+	if err != nil {
+		return rate{}, err
+	}
+	factory.Start(ctx.Done())
+	factory.WaitForCacheSync(ctx.Done())
+	start := time.Now()
+	if err := b.each(func(i int) error {
+		_, err := b.client.BatchV1().Jobs(namespace).Create(ctx, bareJob(i), metav1.CreateOptions{})
+		return err
+	}); err != nil {
+		return rate{}, err
+	}
+	made := time.Since(start)
+	for range b.n {
+		<-ended
+	}
+	return b.rate(made, time.Since(start)), nil
+}
+
+func bareJob(i int) *batchv1.Job {
+	return &batchv1.Job{
+		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("bare-%d", i)},
+		Spec: batchv1.JobSpec{BackoffLimit: new(int32(0)), Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
+			RestartPolicy: corev1.RestartPolicyNever,
+			NodeSelector:  map[string]string{nodeLabel: nodeName},
+			Containers:    []corev1.Container{{Name: "main", Image: "none", Command: []string{"true"}}},
+		}}},
+	}
+}
+
+func (b *bench) rate(made, ended time.Duration) rate {
+	return rate{made: float64(b.n) / made.Seconds(), ended: float64(b.n) / ended.Seconds()}
+}
+
+// ours runs the jobs as an agent's worker does: Start, and Wait for the result and the log.
+func (b *bench) ours(ctx context.Context, namespace string) (rate, error) {
+	r, end, err := b.runner(ctx, namespace)
+	if err != nil {
+		return rate{}, err
+	}
+	defer end()
+	results := make(chan error, b.n)
+	start := time.Now()
+	if err := b.each(func(i int) error {
+		job := benchJob(i)
+		uid, err := r.Start(ctx, job)
+		if err != nil {
+			return err
+		}
+		go func() {
+			res, err := r.Wait(ctx, job.ID, uid, nowhere{})
+			if err == nil && res.Class != runners.Succeeded {
+				err = fmt.Errorf("job %s: %+v", job.ID, res)
+			}
+			results <- err
+		}()
+		return nil
+	}); err != nil {
+		return rate{}, err
+	}
+	made := time.Since(start)
+	for range b.n {
+		if err := <-results; err != nil {
+			return rate{}, err
+		}
+	}
+	return b.rate(made, time.Since(start)), nil
+}
+
+// runner makes a runner without a limit of its own, and returns what ends it.
+func (b *bench) runner(ctx context.Context, namespace string) (*kube.Runner, func(), error) {
+	cluster, err := kube.NewCluster(kube.ClusterConfig{Kubeconfig: b.kubeconfig, QPS: -1, Log: b.log})
+	if err != nil {
+		return nil, nil, err
+	}
+	r, err := kube.New(kube.Config{
+		Cluster: cluster, Namespace: namespace, GitImage: "none", Log: b.log,
+		Policy: kube.Policy{NodeSelector: map[string]string{nodeLabel: nodeName}},
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var group sync.WaitGroup
+	group.Go(func() { _ = cluster.Run(ctx) })
+	return r, func() { cancel(); group.Wait() }, nil
+}
+
+func benchJob(i int) runners.Job {
+	run := fmt.Sprintf("kubebench%011d", i)
+	return runners.Job{
+		ID: runners.JobID(run, 1, "test"), Run: run, Task: "test", Attempt: 1,
+		Image: "none", Command: []string{"true"}, Env: map[string]string{"CI": "true", "GIT_BRANCH": "main"},
+		Event: []byte(`{"id":"kubebench"}`), Timeout: time.Hour, Grace: 30 * time.Second, Pod: runners.Pod{Shell: true},
+	}
+}
+
+// nowhere is a log that keeps nothing.
+type nowhere struct{}
+
+// Write implements io.Writer.
+func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
+
+// Mask implements runners.Log.
+func (nowhere) Mask(...string) {}
+
+// Resume implements runners.Log.
+func (nowhere) Resume() (string, error) { return "", nil }
