@@ -122,7 +122,7 @@ type waiting struct {
 // wait begins to wait for a job, whose log so far is known from an earlier wait, if any.
 func wait(t *testing.T, r runners.Runner, id, uid string, before ...byte) *waiting {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	w := &waiting{cancel: cancel, done: make(chan struct{})}
 	_, _ = w.log.Write(before)
 	go func() {
@@ -139,7 +139,7 @@ func wait(t *testing.T, r runners.Runner, id, uid string, before ...byte) *waiti
 // until returns when the log says text.
 func (w *waiting) until(t *testing.T, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	w.log.Await(ctx, t, text)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/millrace-ci/millrace/runners"
 	batchv1 "k8s.io/api/batch/v1"
@@ -53,6 +54,7 @@ func (r *Runner) create(ctx context.Context, want *batchv1.Job) (*batchv1.Job, e
 	for {
 		made, err := r.post(ctx, want)
 		if err == nil {
+			r.watch.expect(made, time.Now())
 			return made, nil
 		}
 		if !apierrors.IsAlreadyExists(err) {

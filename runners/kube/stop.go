@@ -155,5 +155,8 @@ func (r *Runner) current(ctx context.Context, name string) (*batchv1.Job, error)
 	if job := r.watch.job(name); job != nil {
 		return job, nil
 	}
+	if job := r.watch.expected(name, time.Now()); job != nil {
+		return job, nil
+	}
 	return r.get(ctx, name)
 }

@@ -33,12 +33,19 @@ type watch struct {
 
 	mu   sync.Mutex
 	subs map[string]map[chan struct{}]bool // by the Job's name
+	made map[string]newJob                 // by name
+}
+
+// newJob is a Job that this process has made and not heard of yet.
+type newJob struct {
+	*batchv1.Job
+	at time.Time
 }
 
 func newWatch(client kubernetes.Interface, namespace string, log *slog.Logger) (*watch, error) {
 	ours := func(o *metav1.ListOptions) { o.LabelSelector = labelManagedBy + "=" + managedBy }
 	w := &watch{
-		namespace: namespace, log: log, subs: map[string]map[chan struct{}]bool{},
+		namespace: namespace, log: log, subs: map[string]map[chan struct{}]bool{}, made: map[string]newJob{},
 		jobs: batchinformers.NewFilteredJobInformer(client, namespace, 0, nil, ours),
 		pods: coreinformers.NewFilteredPodInformer(client, namespace, 0, cache.Indexers{byJob: controller}, ours),
 	}
@@ -97,6 +104,29 @@ func (w *watch) job(name string) *batchv1.Job {
 	return job
 }
 
+// expect tells of a Job that was just made, and will be heard of.
+func (w *watch) expect(job *batchv1.Job, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.made[job.Name] = newJob{job, now}
+	if w.job(job.Name) != nil { // It was heard of before we could say so.
+		delete(w.made, job.Name)
+	}
+}
+
+// expected is the Job of this name that was made a moment ago and not heard of yet, nil if there is none. One that is
+// not heard of for long may be gone again.
+func (w *watch) expected(name string, now time.Time) *batchv1.Job {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	job := w.made[name]
+	if now.Sub(job.at) > unheardWait {
+		delete(w.made, name)
+		return nil
+	}
+	return job.Job
+}
+
 // allJobs returns all Jobs that bear our label, as last heard of. They are shared: read only.
 func (w *watch) allJobs() []*batchv1.Job {
 	var jobs []*batchv1.Job
@@ -147,17 +177,18 @@ func (w *watch) ring(object any) {
 	if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
 		object = gone.Obj
 	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	name := ""
 	switch o := object.(type) {
 	case *batchv1.Job:
 		name = o.Name
+		delete(w.made, name)
 	case *corev1.Pod:
 		if owner := metav1.GetControllerOf(o); owner != nil {
 			name = owner.Name
 		}
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
 	for bell := range w.subs[name] {
 		select {
 		case bell <- struct{}{}:
