@@ -130,6 +130,7 @@ func FuzzLines(f *testing.F) {
 	f.Add([]byte("a\nbb\n\nlong line that goes on\r\nprogress\rbar\n\xff\xe5no end"), []byte{1, 200, 7, 0, 90}, uint16(10), uint8(3))
 	f.Add([]byte("same\nsame\nsame\nsame\n"), []byte{0}, uint16(40), uint8(200))
 	f.Add(bytes.Repeat([]byte("0123456789abcdef"), 20), []byte{255, 1, 128}, uint16(77), uint8(1))
+	f.Add([]byte("aaa\nbbb\nccc\n"), []byte{228, 60, 60}, uint16(40), uint8(255)) // The clock goes back into the second before.
 	f.Fuzz(func(t *testing.T, content, clock []byte, cut uint16, size uint8) {
 		log := written(content, clock)
 		want, _ := kube.Read("task", time.Time{}, true, []byte(served(log, time.Time{})))

@@ -183,6 +183,28 @@ func TestWaitsOn(t *testing.T) {
 	}
 }
 
+// TestEventsAreAskedForAgain has a mount that failed and that may work by now: old events end no job.
+func TestEventsAreAskedForAgain(t *testing.T) {
+	t.Parallel()
+	s := recorded(t, "secret-volume")
+	late := made(s).Add(45 * time.Second)
+	s.EventsAt = made(s).Add(40 * time.Second)
+	if v := s.Judge(pendingFor, late); v.Class != "" || !v.AskEvents {
+		t.Errorf("got %+v, want the events asked for", v)
+	}
+	failed := s.Events[len(s.Events)-1]
+	mended := corev1.Event{InvolvedObject: failed.InvolvedObject, Type: "Normal", Reason: "Pulling", Message: "Pulling image", LastTimestamp: failed.LastTimestamp}
+	for i, e := range s.Events {
+		if e.LastTimestamp.After(mended.LastTimestamp.Time) {
+			mended.LastTimestamp = s.Events[i].LastTimestamp
+		}
+	}
+	s.Events, s.EventsAt = append(s.Events, mended), late
+	if v := s.Judge(pendingFor, late); v.Class != "" || v.Waiting != "container task is being created: Pulling image" {
+		t.Errorf("got %+v, want it to wait for the image", v)
+	}
+}
+
 // watched is what came of watching a job of which nothing changes.
 type watched struct {
 	sight  kube.Sight
