@@ -28,6 +28,13 @@ func TestLaws(t *testing.T) {
 			Dir: dir,
 			New: func(t *testing.T) runners.Runner { return newProcess(t, lab, nil, share) },
 			Job: shell,
+			Secret: func(t *testing.T, value string) runners.Secret {
+				file := filepath.Join(t.TempDir(), "deploy.env")
+				if err := os.WriteFile(file, []byte("TOKEN='"+value+"'\n"), 0o600); err != nil {
+					t.Fatal(err)
+				}
+				return runners.Secret{Name: "deploy", From: runners.Keeper{File: file}, Key: "TOKEN"}
+			},
 		}
 	})
 }

@@ -16,8 +16,7 @@ type Kit struct {
 	New func(t *testing.T) runners.Runner
 	// Job makes a job with an id of its own, no source, no timeout and a grace of 5 s, that runs a POSIX shell script.
 	Job func(t *testing.T, script string) runners.Job
-	// Secret keeps a value where this runner's operator would, and names it, without what it becomes. nil: the runner
-	// takes no secrets.
+	// Secret keeps a value where this runner's operator would, and names it, without what it becomes.
 	Secret func(t *testing.T, value string) runners.Secret
 	// Dir is a folder that jobs see under the same path.
 	Dir string
