@@ -15,6 +15,9 @@ import (
 // errHandBack is what a handler returns when intake ended: the item goes back in line at once.
 var errHandBack = errors.New("handed back")
 
+// errAnew is what a handler returns when the item goes to the end of the line, as one that nobody has tried.
+var errAnew = errors.New("in line anew")
+
 // later is what a handler returns when the item is to be tried again, and not before wait has passed. Nothing failed.
 type later struct{ wait time.Duration }
 
@@ -203,6 +206,8 @@ func (l *loop[T]) settle(ctx context.Context, lease queue.Lease[T], err error) e
 		return l.acknowledge(ctx, lease)
 	case errors.Is(err, errHandBack):
 		return l.queue.Return(ctx, lease, 0)
+	case errors.Is(err, errAnew): // what is lost in between, the reaper puts in line
+		return errors.Join(l.acknowledge(ctx, lease), l.queue.Push(ctx, lease.Item))
 	case errors.As(err, &wait):
 		return l.queue.Return(ctx, lease, min(wait.wait, l.lease))
 	}

@@ -1,6 +1,8 @@
 package agent_test
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,6 +62,60 @@ func TestRetry(t *testing.T) {
 		}
 		if diff := cmp.Diff([]int{2, 3}, codes); diff != "" {
 			t.Errorf("exit codes of the earlier attempts (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// flaky is a runner that cannot start jobs at first.
+type flaky struct {
+	*fakeRunner
+	attempt int // of which that is so
+	fail    int // how often
+}
+
+func (f *flaky) Start(ctx context.Context, job runners.Job) (string, error) {
+	if job.Attempt == f.attempt && f.fail > 0 {
+		f.fail--
+		return "", errWeather
+	}
+	return f.fakeRunner.Start(ctx, job)
+}
+
+// TestLongBackoff waits so long that the attempt is looked at hundreds of times: none of that is a try, and weather
+// at its start is waited for as ever.
+func TestLongBackoff(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, strings.Replace(retried, "30s", "2h", 1))
+		h.as = &flaky{fakeRunner: h.runner, attempt: 2, fail: 2}
+		gate := h.runner.gate("unit")
+		gate <- runners.Result{Class: runners.Failure, ExitCode: 2}
+		a, stop, _ := h.agent()
+		defer stop()
+		h.push(a, pushTo("main"))
+		synctest.Wait()
+		gate <- runners.Result{Class: runners.Succeeded}
+		time.Sleep(2*time.Hour + time.Minute)
+		synctest.Wait()
+		if r := h.theRun(); r.State != run.Succeeded || r.Tasks[0].Attempt != 2 {
+			t.Errorf("the run is %s (%s) in attempt %d, want succeeded in its second", r.State, r.Tasks[0].Reason, r.Tasks[0].Attempt)
+		}
+	})
+}
+
+// TestLogNeverEnds loses a log for good: the run ends nevertheless, and says why.
+func TestLogNeverEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, retried)
+		h.unended = 1 << 30
+		a, stop, _ := h.agent()
+		defer stop()
+		h.push(a, pushTo("main"))
+		time.Sleep(2 * time.Hour)
+		synctest.Wait()
+		if r := h.theRun(); r.State != run.Failed || !strings.Contains(r.Tasks[0].Reason, "given up: end log") {
+			t.Errorf("the run is %s (%s), want it failed, given up", r.State, r.Tasks[0].Reason)
 		}
 	})
 }

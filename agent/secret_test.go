@@ -96,6 +96,29 @@ func TestSecretsAreHidden(t *testing.T) {
 	})
 }
 
+// quoting is a cluster that quotes in its refusal what it refuses.
+type quoting struct{ *fakeRunner }
+
+func (q *quoting) Start(_ context.Context, job runners.Job) (string, error) {
+	return "", fmt.Errorf("%w: TASK_TOKEN=%s is not allowed here", runners.ErrRefused, job.Env["TASK_TOKEN"])
+}
+
+// TestRefusalsAreHidden lets a job be refused in words that hold its token.
+func TestRefusalsAreHidden(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, retried)
+		h.as = &quoting{h.runner}
+		a, stop, _ := h.agent()
+		defer stop()
+		h.push(a, pushTo("main"))
+		synctest.Wait()
+		if r := h.theRun(); r.State != run.Failed || !strings.Contains(r.Tasks[0].Reason, "TASK_TOKEN=*** is not allowed") {
+			t.Errorf("the run is %s, its task says %q: want it failed, and the token hidden", r.State, r.Tasks[0].Reason)
+		}
+	})
+}
+
 // TestSecretsAreRefused gives a secret to nobody whom the operator did not name, also when he changes his mind later.
 func TestSecretsAreRefused(t *testing.T) {
 	t.Parallel()

@@ -49,11 +49,9 @@ func (w *worker) work(intake, ctx context.Context, l queue.Lease[Attempt]) error
 		return nil
 	}
 	if t.State == run.Waiting {
-		if r, err = w.due(ctx, r, at, t.DueAt); err != nil {
-			return err
-		}
+		return w.due(ctx, r, at, t.DueAt)
 	}
-	first := t.State == run.Queued || t.State == run.Waiting
+	first := t.State == run.Queued
 	r, err = w.apply(ctx, r, run.Started{Task: at.Task, Attempt: at.Attempt, Worker: w.cfg.Name, At: w.now()})
 	if errors.Is(err, run.ErrStale) {
 		return nil
@@ -71,19 +69,21 @@ func (w *worker) work(intake, ctx context.Context, l queue.Lease[Attempt]) error
 	return w.do(intake, ctx, r, at) // which stops a job that is to be canceled, and has its log
 }
 
-// due lets an attempt start whose wait is over, and hands it back until then: a waiting attempt holds no worker.
-func (w *worker) due(ctx context.Context, r run.Run, at Attempt, when time.Time) (run.Run, error) {
+// due puts an attempt in line whose wait is over, and hands it back until then: a waiting attempt holds no worker. In
+// line it is new: how often it was looked at while it waited says nothing of how often it was tried.
+func (w *worker) due(ctx context.Context, r run.Run, at Attempt, when time.Time) error {
 	if left := when.Sub(w.cfg.Now()); left > 0 {
-		return r, later{left}
+		return later{left}
 	}
-	r, err := w.apply(ctx, r, run.Due{Task: at.Task, Attempt: at.Attempt, At: w.now()})
+	_, err := w.apply(ctx, r, run.Due{Task: at.Task, Attempt: at.Attempt, At: w.now()})
 	if err != nil && !errors.Is(err, run.ErrStale) {
-		return r, fmt.Errorf("save that it is due: %w", err)
+		return fmt.Errorf("save that it is due: %w", err)
 	}
-	return r, nil
+	return errAnew
 }
 
-// giveUp ends an attempt that cannot be brought to its end, once its job is gone for sure.
+// giveUp ends an attempt that cannot be brought to its end, once its job is gone for sure. That its log cannot be ended
+// may be why, and does not keep the run from its end.
 func (w *worker) giveUp(ctx context.Context, at Attempt, err error) error {
 	r, loadErr := w.cfg.Runs.Load(ctx, at.Run)
 	if loadErr != nil {
@@ -92,8 +92,14 @@ func (w *worker) giveUp(ctx context.Context, at Attempt, err error) error {
 	if err := w.runner.Stop(ctx, at.job()); err != nil {
 		return fmt.Errorf("stop job: %w", err)
 	}
+	if err := w.cfg.Logs.End(ctx, at.log()); err != nil {
+		w.cfg.Log.WarnContext(ctx, "log of what is given up not ended", "run", at.Run, "task", at.Task, "attempt", at.Attempt, "err", err)
+	}
 	res := runners.Result{Class: runners.Lost, ExitCode: -1, Reason: "given up: " + err.Error(), EndedAt: w.now()}
-	return w.end(ctx, r, at, res)
+	if res, err = hidden(res, w.logOf(ctx, r, at)); err != nil {
+		return err
+	}
+	return w.ended(ctx, r, at, res)
 }
 
 // stop ends the job, if there is one, of an attempt that is canceled before its job was known to exist.
@@ -125,7 +131,11 @@ func (w *worker) do(intake, ctx context.Context, r run.Run, at Attempt) error {
 		}
 		res = &got
 	}
-	return w.end(ctx, r, at, *res)
+	shown, err := hidden(*res, log)
+	if err != nil {
+		return err
+	}
+	return w.end(ctx, r, at, shown)
 }
 
 // logOf is the attempt's log, which hides what the agent itself gives the attempt.
@@ -143,6 +153,11 @@ func (w *worker) end(ctx context.Context, r run.Run, at Attempt, res runners.Res
 	if err := w.cfg.Logs.End(ctx, at.log()); err != nil {
 		return fmt.Errorf("end log: %w", err)
 	}
+	return w.ended(ctx, r, at, res)
+}
+
+// ended saves how the attempt ended.
+func (w *worker) ended(ctx context.Context, r run.Run, at Attempt, res runners.Result) error {
 	r, err := w.apply(ctx, r, run.Ended{Task: at.Task, Attempt: at.Attempt, Result: res, At: w.now()})
 	if errors.Is(err, run.ErrStale) {
 		return nil
@@ -220,7 +235,7 @@ func (w *worker) await(intake, ctx context.Context, r run.Run, at Attempt, log *
 		return res, err
 	}
 	w.witness(ctx, at, t.UID, log)
-	return hidden(res, log)
+	return res, nil
 }
 
 // stopWhenCanceled stops the job once the run is to end early, and returns then or when ctx ends.
