@@ -127,7 +127,7 @@ func TestSecretsAreRefused(t *testing.T) {
 		says   string
 	}{
 		"another repository": {run.SecretPolicy{Repositories: []string{"shop/*"}}, "not for repository mill/flour"},
-		"another branch":     {run.SecretPolicy{Refs: []string{"release/*"}}, "given to release/*, not to main"},
+		"another branch":     {run.SecretPolicy{Refs: []string{"release/*"}}, "given to release/*, not to refs/heads/main"},
 		"another event":      {run.SecretPolicy{Events: []string{"tag"}}, "given to tag, not to push"},
 		"another template":   {run.SecretPolicy{Templates: []string{"docker_build"}}, "given to tasks of docker_build, not of script"},
 	} {

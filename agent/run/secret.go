@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -17,7 +18,7 @@ import (
 type SecretPolicy struct {
 	Repositories []string // globs over owner/name
 	Events       []string // kinds of event; none: push and tag, so never a request's
-	Refs         []string // globs over the names of branches and tags
+	Refs         []string // globs over the names of branches and tags, or over whole refs where they begin with refs/
 	Templates    []string // names without a version
 }
 
@@ -28,10 +29,6 @@ func (p SecretPolicy) Allows(e triggers.Event, t template.Template) error {
 	if len(events) == 0 {
 		events = []string{string(triggers.Push), string(triggers.Tag)}
 	}
-	ref := e.Branch
-	if e.Tag != "" {
-		ref = e.Tag
-	}
 	switch {
 	case !e.Trusted():
 		return errors.New("nothing from a fork is given a secret")
@@ -39,12 +36,21 @@ func (p SecretPolicy) Allows(e triggers.Event, t template.Template) error {
 		return fmt.Errorf("it is given to %s, not to %s", strings.Join(events, ", "), e.Kind)
 	case !matchAny(p.Repositories, e.Repo.Name):
 		return fmt.Errorf("it is not for repository %s", e.Repo.Name)
-	case !matchAny(p.Refs, ref):
-		return fmt.Errorf("it is given to %s, not to %s", strings.Join(p.Refs, ", "), ref)
+	case len(p.Refs) > 0 && !slices.ContainsFunc(p.Refs, func(glob string) bool { return matchRef(glob, e) }):
+		return fmt.Errorf("it is given to %s, not to %s", strings.Join(p.Refs, ", "), e.Ref)
 	case len(p.Templates) > 0 && !slices.Contains(p.Templates, t.Name):
 		return fmt.Errorf("it is given to tasks of %s, not of %s", strings.Join(p.Templates, ", "), t.Name)
 	}
 	return nil
+}
+
+// matchRef tells whether a glob is for the ref of an event. A name is that of a branch and of a tag: who may push tags
+// and not to `main` can push a tag `main`, and only refs/heads/main tells them apart.
+func matchRef(glob string, e triggers.Event) bool {
+	if strings.HasPrefix(glob, "refs/") {
+		return doublestar.MatchUnvalidated(glob, e.Ref)
+	}
+	return doublestar.MatchUnvalidated(glob, cmp.Or(e.Tag, e.Branch))
 }
 
 func matchAny(globs []string, name string) bool {
