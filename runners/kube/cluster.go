@@ -10,6 +10,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/util/flowcontrol"
 )
 
 // The rate at which all runners of a cluster together may call its API, where the operator says nothing. Watches and
@@ -32,6 +33,7 @@ type ClusterConfig struct {
 // of a cluster share one.
 type Cluster struct {
 	client kubernetes.Interface
+	turns  flowcontrol.RateLimiter // of calls, watches and logs that are opened
 	log    *slog.Logger
 
 	mu      sync.Mutex
@@ -89,11 +91,28 @@ func (c ClusterConfig) load() (*rest.Config, error) {
 }
 
 func newCluster(reach *rest.Config, log *slog.Logger) (*Cluster, error) {
-	client, err := kubernetes.NewForConfig(reach)
+	turns := flowcontrol.NewFakeAlwaysRateLimiter()
+	if reach.QPS > 0 {
+		turns = flowcontrol.NewTokenBucketRateLimiter(reach.QPS, reach.Burst)
+	}
+	unlimited := rest.CopyConfig(reach)
+	unlimited.QPS, unlimited.RateLimiter = -1, nil // We wait ourselves: theirs would wait while a call's time runs.
+	client, err := kubernetes.NewForConfig(unlimited)
 	if err != nil {
 		return nil, fmt.Errorf("kube cluster: %w", err)
 	}
-	return &Cluster{client: client, log: log, watches: map[string]*watch{}}, nil
+	return &Cluster{client: client, turns: turns, log: log, watches: map[string]*watch{}}, nil
+}
+
+// call waits for the turn of one call to the API, and then bounds it: what stands in line in a burst is not late. If ctx
+// ends first the call fails, and so that who makes it need not ask, its context has ended.
+func (c *Cluster) call(ctx context.Context) (context.Context, context.CancelFunc) {
+	if err := c.turns.Wait(ctx); err != nil {
+		over, end := context.WithCancelCause(ctx)
+		end(err)
+		return over, func() {}
+	}
+	return bounded(ctx)
 }
 
 // watch returns the watch of a namespace, which all runners of it share.

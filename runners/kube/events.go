@@ -9,7 +9,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/kubernetes"
 )
 
 // maxEvents bounds what is listed of one object's events: they are aggregated, a job has a handful.
@@ -17,18 +16,28 @@ const maxEvents = 200
 
 // listEvents asks for the events of these objects, one call each. They are only asked for when a job does not start, or
 // for evidence: most of a cluster's events are nobody's business here.
-func listEvents(ctx context.Context, client kubernetes.Interface, namespace string, uids ...types.UID) ([]corev1.Event, error) {
+func (r *Runner) listEvents(ctx context.Context, uids ...types.UID) ([]corev1.Event, error) {
 	var all []corev1.Event
 	for _, uid := range uids {
-		list, err := client.CoreV1().Events(namespace).List(ctx, metav1.ListOptions{
-			FieldSelector: fields.OneTermEqualSelector("involvedObject.uid", string(uid)).String(), Limit: maxEvents,
-		})
+		events, err := r.eventsOf(ctx, uid)
 		if err != nil {
 			return nil, fmt.Errorf("list events: %w", err)
 		}
-		all = append(all, list.Items...)
+		all = append(all, events...)
 	}
 	return all, nil
+}
+
+func (r *Runner) eventsOf(ctx context.Context, uid types.UID) ([]corev1.Event, error) {
+	ctx, cancel := r.call(ctx)
+	defer cancel()
+	list, err := r.cfg.Cluster.client.CoreV1().Events(r.cfg.Namespace).List(ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("involvedObject.uid", string(uid)).String(), Limit: maxEvents,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list.Items, nil
 }
 
 // newest is the last of events that want wants, nil if there is none. Events are told in whole seconds: of two at once

@@ -102,7 +102,7 @@ func (r *resort) confess(ctx context.Context, job *batchv1.Job) error {
 
 // force deletes the pod without waiting for its node.
 func (r *resort) force(ctx context.Context, pod *corev1.Pod) error {
-	ctx, cancel := call(ctx)
+	ctx, cancel := r.call(ctx)
 	defer cancel()
 	err := r.pods().Delete(ctx, pod.Name, metav1.DeleteOptions{
 		GracePeriodSeconds: new(int64(0)),

@@ -62,8 +62,13 @@ func (r *Runner) secrets() coreclient.SecretInterface {
 	return r.cfg.Cluster.client.CoreV1().Secrets(r.cfg.Namespace)
 }
 
-// call bounds one call to the API.
-func call(ctx context.Context) (context.Context, context.CancelFunc) {
+// call waits for the turn of one call to the API, and then bounds it.
+func (r *Runner) call(ctx context.Context) (context.Context, context.CancelFunc) {
+	return r.cfg.Cluster.call(ctx)
+}
+
+// bounded bounds one call to the API.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeoutCause(ctx, callTimeout, fmt.Errorf("the cluster's API did not answer within %s", callTimeout))
 }
 

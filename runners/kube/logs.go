@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-ci/millrace/runners"
 	corev1 "k8s.io/api/core/v1"
 	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
+	"k8s.io/client-go/util/flowcontrol"
 )
 
 const (
@@ -40,14 +41,17 @@ type follower struct {
 	check   func()        // called when they have changed; nil: nobody is
 }
 
-// newFollower asks log where an earlier one has left off. It starts nothing.
-func newFollower(pods coreclient.PodInterface, log runners.Log, now func() time.Time) (*follower, error) {
+// newFollower asks log where an earlier one has left off. It starts nothing. Each stream that it opens waits for its turn.
+func newFollower(turns flowcontrol.RateLimiter, pods coreclient.PodInterface, log runners.Log, now func() time.Time) (*follower, error) {
 	last, err := log.Resume()
 	if err != nil {
 		return nil, fmt.Errorf("resume log: %w", err)
 	}
 	f := &follower{log: log, now: now, place: placeOf(last), told: map[string]bool{}, changed: make(chan struct{})}
 	f.open = func(ctx context.Context, pod string, opts *corev1.PodLogOptions) (io.ReadCloser, error) {
+		if err := turns.Wait(ctx); err != nil {
+			return nil, err
+		}
 		return pods.GetLogs(pod, opts).Stream(ctx)
 	}
 	return f, nil

@@ -39,7 +39,7 @@ type Open func(ctx context.Context, pod string, opts *corev1.PodLogOptions) (io.
 
 // NewFollower makes one.
 func NewFollower(open Open, log runners.Log) (*Follower, error) {
-	f, err := newFollower(nil, log, time.Now)
+	f, err := newFollower(nil, nil, log, time.Now)
 	if err == nil {
 		f.open = open
 	}

@@ -76,14 +76,14 @@ func (r *Runner) create(ctx context.Context, want *batchv1.Job) (*batchv1.Job, e
 }
 
 func (r *Runner) post(ctx context.Context, job *batchv1.Job) (*batchv1.Job, error) {
-	ctx, cancel := call(ctx)
+	ctx, cancel := r.call(ctx)
 	defer cancel()
 	return r.jobs().Create(ctx, job, metav1.CreateOptions{})
 }
 
 // get asks for the Job of this name, nil if there is none.
 func (r *Runner) get(ctx context.Context, name string) (*batchv1.Job, error) {
-	ctx, cancel := call(ctx)
+	ctx, cancel := r.call(ctx)
 	defer cancel()
 	job, err := r.jobs().Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -102,10 +102,10 @@ func (r *Runner) foreign(want, there *batchv1.Job) error {
 		want.Labels[labelRun], want.Labels[labelTask], want.Labels[labelAttempt])
 }
 
-// give makes the Secret that belongs to the Job.
+// give makes the Secret that belongs to the Job. It does not wait for another turn: the kubelet waits for it already.
 func (r *Runner) give(ctx context.Context, owner *batchv1.Job, secret *corev1.Secret) error {
 	secret.OwnerReferences = []metav1.OwnerReference{{APIVersion: "batch/v1", Kind: "Job", Name: owner.Name, UID: owner.UID}}
-	ctx, cancel := call(ctx)
+	ctx, cancel := bounded(ctx)
 	defer cancel()
 	_, err := r.secrets().Create(ctx, secret, metav1.CreateOptions{})
 	if !apierrors.IsAlreadyExists(err) {

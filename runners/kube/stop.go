@@ -81,7 +81,7 @@ func (r *Runner) end(ctx context.Context, job *batchv1.Job, e ending) (*batchv1.
 }
 
 func (r *Runner) patch(ctx context.Context, name string, patch []byte) (*batchv1.Job, error) {
-	ctx, cancel := call(ctx)
+	ctx, cancel := r.call(ctx)
 	defer cancel()
 	job, err := r.jobs().Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{})
 	if err != nil {

@@ -16,6 +16,7 @@ type hitch struct {
 	class runners.Class // what the job is ended with if it stays; "": nothing is wrong, it takes its time
 	final bool          // it will stay
 	look  time.Duration // how long it may last until only events can tell more; 0: they cannot
+	least time.Duration // how long it may last before the job is ended, if that is more than others may
 }
 
 // stuck looks for what keeps the command from starting, and ends the job where nothing else will come of it.
@@ -39,7 +40,7 @@ func (v *verdict) stuck(s sight, pending time.Duration, now time.Time) {
 	case h.class == runners.Refused:
 		until = since.Add(grace)
 	default:
-		until = since.Add(max(grace, pending))
+		until = since.Add(max(grace, pending, h.least))
 	}
 	v.waiting = h.text
 	switch {
@@ -103,7 +104,7 @@ func hitchOf(s sight, pod *corev1.Pod) hitch {
 	if i := slices.IndexFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodScheduled }); i >= 0 {
 		switch c := pod.Status.Conditions[i]; {
 		case c.Status == corev1.ConditionTrue:
-			return held(pod, s.events)
+			return held(s.job.Name, pod, s.events)
 		case c.Reason == corev1.PodReasonUnschedulable:
 			return hitch{text: "Unschedulable: " + oneLine(c.Message), class: runners.Infrastructure}
 		case c.Reason == corev1.PodReasonSchedulingGated:
@@ -133,8 +134,8 @@ func podless(events []corev1.Event) hitch {
 	return h
 }
 
-// held tells why a pod that has a node does not run its command.
-func held(pod *corev1.Pod, events []corev1.Event) hitch {
+// held tells why a pod of the job that has a node does not run its command.
+func held(job string, pod *corev1.Pod, events []corev1.Event) hitch {
 	name := taskContainer
 	for _, c := range pod.Spec.InitContainers {
 		if state := containerState(pod, c.Name); state.Terminated == nil {
@@ -155,10 +156,13 @@ func held(pod *corev1.Pod, events []corev1.Event) hitch {
 		h.class, h.final = runners.Refused, true
 	case "CreateContainerConfigError", "ErrImageNeverPull":
 		h.class = runners.Refused
+		if ownSecret(job, waiting.Message) {
+			h.class, h.least = runners.Infrastructure, remount
+		}
 	case "ErrImagePull", "ImagePullBackOff":
 		return unpulled(h, name, waiting, events)
 	case "ContainerCreating", "PodInitializing", "":
-		return creating(name, events)
+		return creating(job, name, events)
 	}
 	return h
 }
@@ -181,8 +185,17 @@ func unpulled(h hitch, name string, waiting *corev1.ContainerStateWaiting, event
 	return h
 }
 
+// remount is how long a kubelet lets a volume be that it could not mount, before it tries again, and some.
+const remount = 3 * time.Minute
+
+// ownSecret tells whether it is the job's own Secret that a kubelet misses. That is made after the Job: who misses it has
+// looked too early, and will look again.
+func ownSecret(job, message string) bool {
+	return strings.Contains(message, fmt.Sprintf("secret %q not found", job))
+}
+
 // creating tells what a container that is being made waits for, which its status does not.
-func creating(name string, events []corev1.Event) hitch {
+func creating(job, name string, events []corev1.Event) hitch {
 	h := hitch{text: fmt.Sprintf("container %s is being created", name), look: lookCreating}
 	said := newest(events, func(e *corev1.Event) bool {
 		return e.InvolvedObject.Kind == "Pod" && e.Reason != "Scheduled"
@@ -193,7 +206,10 @@ func creating(name string, events []corev1.Event) hitch {
 		h.text += ": " + oneLine(said.Message)
 	default:
 		h.text, h.class = fmt.Sprintf("container %s: %s: %s", name, said.Reason, oneLine(said.Message)), runners.Infrastructure
-		if said.Reason == "FailedMount" && containsAny(said.Message, "not found", "references non-existent") {
+		switch absent := said.Reason == "FailedMount" && containsAny(said.Message, "not found", "references non-existent"); {
+		case absent && ownSecret(job, said.Message):
+			h.least = remount
+		case absent:
 			h.class = runners.Refused
 		}
 	}

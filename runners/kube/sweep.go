@@ -47,7 +47,7 @@ func (r *Runner) over(job *batchv1.Job) bool {
 
 // remove deletes the Job that was seen, not another one by its name. That it is gone already is no error.
 func (r *Runner) remove(ctx context.Context, job *batchv1.Job) error {
-	ctx, cancel := call(ctx)
+	ctx, cancel := r.call(ctx)
 	defer cancel()
 	err := r.jobs().Delete(ctx, job.Name, metav1.DeleteOptions{
 		PropagationPolicy: new(metav1.DeletePropagationBackground),

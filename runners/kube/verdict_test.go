@@ -3,6 +3,7 @@ package kube_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -415,5 +416,28 @@ func TestReferencedSecrets(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"a", "b", "c", "d"}, kube.ReferencedSecrets(&job)); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
+	}
+}
+
+// TestOwnSecretComesLate has a pod whose kubelet looked for the attempt's own Secret before it was made: that is nobody's
+// fault, and the kubelet looks again.
+func TestOwnSecretComesLate(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"secret-volume", "secret-env"} {
+		s := recorded(t, name)
+		own := strings.NewReplacer(`"absent"`, fmt.Sprintf("%q", s.Job.Name))
+		for i := range s.Events {
+			s.Events[i].Message = own.Replace(s.Events[i].Message)
+		}
+		for _, pod := range s.Pods {
+			for _, c := range pod.Status.ContainerStatuses {
+				if c.State.Waiting != nil {
+					c.State.Waiting.Message = own.Replace(c.State.Waiting.Message)
+				}
+			}
+		}
+		if w := watch(t, s, time.Hour); w.end.Class != runners.Infrastructure || w.at < 3*time.Minute {
+			t.Errorf("%s: got %s %q after %s, want it to last three minutes and to be tried again", name, w.end.Class, w.end.Reason, w.at)
+		}
 	}
 }

@@ -51,7 +51,7 @@ func (r *Runner) wait(ctx context.Context, id string, uid types.UID, log runners
 	if err := r.mask(ctx, job, log); err != nil {
 		return runners.Result{}, err
 	}
-	follower, err := newFollower(r.pods(), log, time.Now)
+	follower, err := newFollower(r.cfg.Cluster.turns, r.pods(), log, time.Now)
 	if err != nil {
 		return runners.Result{}, err
 	}
@@ -85,7 +85,7 @@ func (r *Runner) mask(ctx context.Context, job *batchv1.Job, log runners.Log) er
 }
 
 func (r *Runner) secret(ctx context.Context, name string) (*corev1.Secret, error) {
-	ctx, cancel := call(ctx)
+	ctx, cancel := r.call(ctx)
 	defer cancel()
 	secret, err := r.secrets().Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
@@ -165,12 +165,12 @@ func (w *waiter) judge(ctx context.Context) (verdict, error) {
 		switch v.ask {
 		case askEvents:
 			var events []corev1.Event
-			if events, err = listEvents(ctx, w.cfg.Cluster.client, w.cfg.Namespace, w.uids()...); err == nil {
+			if events, err = w.listEvents(ctx, w.uids()...); err == nil {
 				w.sight.events, w.sight.eventsAt = events, time.Now()
 			}
 		case askPods:
 			var pods []*corev1.Pod
-			if pods, err = w.listPods(ctx); err == nil {
+			if pods, err = w.listPods(ctx, w.uid); err == nil {
 				w.sight.pods, w.sight.fresh = pods, true
 			}
 		case askNothing:
@@ -199,11 +199,11 @@ func (w *waiter) act(ctx context.Context, v verdict) (time.Time, error) {
 	return earlier(next, again), err
 }
 
-// listPods asks for the job's pods.
-func (w *waiter) listPods(ctx context.Context) ([]*corev1.Pod, error) {
-	ctx, cancel := call(ctx)
+// listPods asks for the pods of the Job with this uid.
+func (r *Runner) listPods(ctx context.Context, uid types.UID) ([]*corev1.Pod, error) {
+	ctx, cancel := r.call(ctx)
 	defer cancel()
-	list, err := w.pods().List(ctx, metav1.ListOptions{LabelSelector: batchv1.ControllerUidLabel + "=" + string(w.uid)})
+	list, err := r.pods().List(ctx, metav1.ListOptions{LabelSelector: batchv1.ControllerUidLabel + "=" + string(uid)})
 	if err != nil {
 		return nil, fmt.Errorf("list pods: %w", err)
 	}
