@@ -74,7 +74,7 @@ func TestConfigCluster(t *testing.T) {
 	inFolder(t, `
 runners:
   - {name: main, kind: kube, kubeconfig: k, context: c, namespace: ci, qps: 7.5, pending_timeout: 2m,
-     policy: {service_accounts: [deploy], node_selector: {"ci.example.com/pool": build}, tolerations: ["ci:NoSchedule"], max: {cpu: "4", memory: 8Gi}, default: {cpu: 500m}, pod_security: restricted}}
+     policy: {service_accounts: [deploy], node_selector: {"ci.example.com/poolType": Build}, tolerations: ["ci:NoSchedule"], max: {cpu: "4", memory: 8Gi}, default: {cpu: 500m}, pod_security: restricted}}
 images: {mirrors: {"gcr.io": gcr.example.cn, "docker.io/library/": "hub.example.cn/"}, git: g}
 registries: [{host: "r.example.com:5000", ca_file: secret1, pull_secret: p}]
 secrets: [{name: s, kubernetes: ci/s, repositories: ["shop/*"], templates: [script]}]
@@ -83,7 +83,7 @@ secrets: [{name: s, kubernetes: ci/s, repositories: ["shop/*"], templates: [scri
 	want := RunnerConfig{
 		Name: "main", Kind: "kube", Capacity: kubeCapacity, Kubeconfig: "k", Context: "c", Namespace: "ci", QPS: 7.5, PendingTimeout: 2 * time.Minute,
 		Policy: PolicyConfig{
-			ServiceAccounts: []string{"deploy"}, NodeSelector: map[string]string{"ci.example.com/pool": "build"}, Tolerations: []string{"ci:NoSchedule"},
+			ServiceAccounts: []string{"deploy"}, NodeSelector: map[string]string{"ci.example.com/poolType": "Build"}, Tolerations: []string{"ci:NoSchedule"},
 			Max: ResourcesConfig{CPU: "4", Memory: "8Gi"}, Default: ResourcesConfig{CPU: "500m"}, PodSecurity: "restricted",
 		},
 	}

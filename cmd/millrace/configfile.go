@@ -17,7 +17,8 @@ import (
 // and reports everything that is wrong at once.
 func loadConfig(file string, flags map[string]any) (*Config, error) {
 	v := viper.NewWithOptions(viper.KeyDelimiter(delimiter))
-	for key, t := range keysOf(reflect.TypeFor[Config](), "") {
+	known := keysOf(reflect.TypeFor[Config](), "")
+	for key, t := range known {
 		// Each key by name: viper's AutomaticEnv would take MILLRACE_SERVER, which is the client's, for all of `server`.
 		if single(t) && !strings.Contains(key, "[]") {
 			if err := v.BindEnv(viperKey(key), envName(key)); err != nil {
@@ -25,15 +26,19 @@ func loadConfig(file string, flags map[string]any) (*Config, error) {
 			}
 		}
 	}
-	if err := readFile(v, file); err != nil {
+	found, err := readFile(v, file)
+	if err != nil {
 		return nil, err
 	}
 	for key, value := range flags {
 		v.Set(viperKey(key), value)
 	}
+	settings := v.AllSettings()
+	if err := ownWords(settings, found, known); err != nil {
+		return nil, err
+	}
 	c := defaults()
-	err := errors.Join(decode(v.AllSettings(), c), c.complete(), c.Validate())
-	if err != nil {
+	if err := errors.Join(decode(settings, c), c.complete(), c.Validate()); err != nil {
 		return nil, badConfig(cmp.Or(v.ConfigFileUsed(), file), err)
 	}
 	return c, nil
@@ -44,19 +49,20 @@ const delimiter = "\x1f"
 
 func viperKey(key string) string { return strings.ReplaceAll(key, ".", delimiter) }
 
-func readFile(v *viper.Viper, file string) error {
+// readFile reads the file into v, and returns the one that it found.
+func readFile(v *viper.Viper, file string) (found string, err error) {
 	v.SetConfigType("yaml")
 	v.SetConfigFile(cmp.Or(file, "millrace.yaml"))
-	err := v.ReadInConfig()
+	err = v.ReadInConfig()
 	switch {
 	case file == "" && errors.Is(err, fs.ErrNotExist):
-		return nil
+		return "", nil
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("there is no configuration file %s", file)
+		return "", fmt.Errorf("there is no configuration file %s", file)
 	case err != nil:
-		return fmt.Errorf("read configuration %s: %w", v.ConfigFileUsed(), err)
+		return "", fmt.Errorf("read configuration %s: %w", v.ConfigFileUsed(), err)
 	}
-	return nil
+	return v.ConfigFileUsed(), nil
 }
 
 // badConfig lists what is wrong with the configuration, a line each.
