@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"path"
+	"strings"
 
 	"github.com/millrace-ci/millrace/agent/param"
 	"github.com/millrace-ci/millrace/agent/run"
@@ -14,8 +15,12 @@ import (
 )
 
 // maxEvent bounds the event that a job is given, in bytes: it rides in the job's own object where there is a cluster.
-// A longer one goes without its list of changed files, and says by that that it is unknown.
-const maxEvent = 64 << 10
+// A longer one goes without its list of changed files, and says by that that it is unknown, and with only the beginning
+// of a message that is long.
+const (
+	maxEvent   = 64 << 10
+	maxMessage = 8 << 10 // a byte takes six in JSON at most
+)
 
 // Job makes the job of an attempt out of the run's snapshot and the outputs of its earlier tasks. An error is the
 // author's or the operator's to mend: the attempt is refused with it.
@@ -69,7 +74,7 @@ func (a *Agent) token(at Attempt) string {
 func eventFile(e triggers.Event) ([]byte, error) {
 	event, err := json.Marshal(e)
 	if len(event) > maxEvent {
-		e.Files = nil
+		e.Files, e.Message = nil, strings.ToValidUTF8(e.Message[:min(len(e.Message), maxMessage)], "")
 		event, err = json.Marshal(e)
 	}
 	if err != nil {
