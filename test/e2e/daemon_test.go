@@ -4,7 +4,6 @@ package e2e_test
 
 import (
 	"errors"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,24 +57,6 @@ func (d *daemon) end(t *testing.T, s syscall.Signal) int {
 		t.Fatalf("millrace does not end after %v", s)
 	}
 	return d.cmd.ProcessState.ExitCode()
-}
-
-// ready waits until it answers that it is.
-func (d *daemon) ready(t *testing.T, address string) {
-	t.Helper()
-	poll(t, time.Minute, "millrace is ready", func() bool {
-		select {
-		case <-d.ended:
-			t.Fatal("millrace ended at its start")
-		default:
-		}
-		res, err := http.Get("http://" + address + "/readyz")
-		if err != nil {
-			return false
-		}
-		res.Body.Close()
-		return res.StatusCode == http.StatusOK
-	})
 }
 
 // poll asks until done. It is for what nothing signals.

@@ -208,7 +208,7 @@ func (w *world) deployment() {
 		Spec: appsv1.DeploymentSpec{
 			Replicas: &one, MinReadySeconds: 2, Selector: &metav1.LabelSelector{MatchLabels: labels},
 			Template: corev1.PodTemplateSpec{ObjectMeta: metav1.ObjectMeta{Labels: labels}, Spec: corev1.PodSpec{
-				TerminationGracePeriodSeconds: &grace,
+				TerminationGracePeriodSeconds: &grace, NodeSelector: map[string]string{"kubernetes.io/hostname": "localhost"},
 				Containers: []corev1.Container{{
 					Name: "api", Image: labtest.Busybox, Command: []string{"sh", "-c", "test ! -e /app/run.sh || exec /app/run.sh; exec sleep 3600"},
 				}},

@@ -28,6 +28,7 @@ type world struct {
 	forge        *forge
 	redis        *redistest.Server
 	dir, address string
+	taken        map[string]bool // deliveries that were sent again, by their ids
 	began, last  time.Time
 }
 
@@ -35,7 +36,7 @@ type world struct {
 func newWorld(t *testing.T, f *forge) *world {
 	t.Helper()
 	w := &world{
-		t: t, lab: labtest.Open(t), forge: f, dir: t.TempDir(), began: time.Now(), last: time.Now(),
+		t: t, lab: labtest.Open(t), forge: f, dir: t.TempDir(), began: time.Now(), last: time.Now(), taken: map[string]bool{},
 		redis: redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always"),
 		// A port that is free now may be taken while no daemon is there; of the loopback's addresses there are many.
 		address: fmt.Sprintf("127.%d.%d.%d:8080", 1+rand.N(250), rand.N(250), 1+rand.N(250)),
@@ -47,7 +48,8 @@ func newWorld(t *testing.T, f *forge) *world {
 	w.configure(`server: {listen: %q}
 redis: {url: %q}
 forges: [{name: %s, kind: %s, url: %q, token: %q, %swebhook_secrets: [%q]}]
-runners: [{name: lab, kind: kube, kubeconfig: %q, namespace: %s, policy: {service_accounts: [millrace-deploy]}}]
+runners:
+  - {name: lab, kind: kube, capacity: 30, kubeconfig: %q, namespace: %s, policy: {service_accounts: [millrace-deploy], node_selector: {kubernetes.io/hostname: localhost}}}
 images:
   git: %s
   kaniko: %s/kaniko-executor:v1.24.0
@@ -77,7 +79,14 @@ func (w *world) configure(format string, args ...any) {
 func (w *world) serve() *daemon {
 	w.t.Helper()
 	d := serve(w.t, w.dir)
-	d.ready(w.t, w.address)
+	poll(w.t, time.Minute, "millrace is ready", func() bool {
+		select {
+		case <-d.ended:
+			w.t.Fatal("millrace ended at its start")
+		default:
+		}
+		return w.answers("/readyz")
+	})
 	return d
 }
 
@@ -102,6 +111,16 @@ func (w *world) text(path string) string {
 		w.t.Fatalf("GET %s: %s, %v: %s", path, res.Status, err, body)
 	}
 	return string(body)
+}
+
+// answers tells whether the daemon answers 200.
+func (w *world) answers(path string) bool {
+	res, err := http.Get("http://" + w.address + path)
+	if err != nil {
+		return false
+	}
+	res.Body.Close()
+	return res.StatusCode == http.StatusOK
 }
 
 // runs are those of a commit, or all if commit is "".
