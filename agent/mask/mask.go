@@ -41,6 +41,26 @@ type Masker struct {
 // New makes a Masker that hides values; without any it hides nothing. Errors: ErrShort, ErrLarge; they name a value by
 // its place, never by what it is.
 func New(values ...string) (*Masker, error) {
+	forms, err := check(values)
+	if err != nil {
+		return nil, err
+	}
+	m := &Masker{values: slices.Clone(values), trie: newTrie(forms)}
+	for _, f := range forms {
+		m.starts.add(f)
+	}
+	return m, nil
+}
+
+// Check tells why New would not take the values, for less than New costs: what is going to be hidden later must be known
+// before. Errors are those of New.
+func Check(values ...string) error {
+	_, err := check(values)
+	return err
+}
+
+// check returns the forms of values that can be hidden.
+func check(values []string) ([]string, error) {
 	size := 0
 	for i, v := range values {
 		if len(strings.Trim(v, "\r\n")) < MinValue {
@@ -50,15 +70,7 @@ func New(values ...string) (*Masker, error) {
 			return nil, fmt.Errorf("%d values take more than %d bytes: %w", len(values), MaxValues, ErrLarge)
 		}
 	}
-	forms, err := formsOf(values)
-	if err != nil {
-		return nil, err
-	}
-	m := &Masker{values: slices.Clone(values), trie: newTrie(forms)}
-	for _, f := range forms {
-		m.starts.add(f)
-	}
-	return m, nil
+	return formsOf(values)
 }
 
 // With returns a Masker that hides values beside those of m. Errors are those of New.

@@ -55,17 +55,17 @@ func (c Config) attemptSecret(job runners.Job) (*corev1.Secret, error) {
 	if hasPassword(job.Source) {
 		data[passwordKey] = []byte(job.Source.Password)
 	}
-	size := 0
+	var values []string
 	for _, e := range entries(job) {
 		value, err := c.kept(e)
 		if err != nil {
 			return nil, fmt.Errorf("secret %s: %w", e.secret.Name, err)
 		}
 		data[e.key] = value
-		size += len(value)
+		values = append(values, string(value))
 	}
-	if size > mask.MaxValues {
-		return nil, fmt.Errorf("%w: the secrets of the task are larger than %d bytes", runners.ErrRefused, mask.MaxValues)
+	if err := mask.Check(values...); err != nil {
+		return nil, fmt.Errorf("%w: the secrets of the task: %w", runners.ErrRefused, err)
 	}
 	return &corev1.Secret{
 		ObjectMeta: metav1.ObjectMeta{Name: job.ID, Namespace: c.Namespace, Labels: labels(job)},

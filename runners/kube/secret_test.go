@@ -127,11 +127,12 @@ func TestAttemptSecretRefused(t *testing.T) {
 		change func(*runners.Job)
 		want   string
 	}{
-		"no entry":              {secretJob(runners.Secret{Name: "s", From: keptText("B=long enough"), Key: "A", Env: "A"}), "secret s: refused by the runner: it has no entry A"},
-		"no key":                {keySecret("known_hosts=the hosts"), "it has no entry ssh-privatekey or id_rsa"},
-		"no hosts":              {keySecret("id_rsa=the key"), "it has no entry known_hosts"},
-		"short":                 {secretJob(runners.Secret{Name: "s", From: keptText("A=abc"), Key: "A", Env: "A"}), "its entry A is shorter than 4 bytes"},
-		"more than we can hide": {secretJob(runners.Secret{Name: "s", From: keptText("A=" + strings.Repeat("a", 300<<10)), Key: "A", Env: "A"}), "are larger than 262144 bytes"},
+		"no entry":                           {secretJob(runners.Secret{Name: "s", From: keptText("B=long enough"), Key: "A", Env: "A"}), "secret s: refused by the runner: it has no entry A"},
+		"no key":                             {keySecret("known_hosts=the hosts"), "it has no entry ssh-privatekey or id_rsa"},
+		"no hosts":                           {keySecret("id_rsa=the key"), "it has no entry known_hosts"},
+		"short":                              {secretJob(runners.Secret{Name: "s", From: keptText("A=abc"), Key: "A", Env: "A"}), "its entry A is shorter than 4 bytes"},
+		"more than we can hide":              {secretJob(runners.Secret{Name: "s", From: keptText("A=" + strings.Repeat("a", 300<<10)), Key: "A", Env: "A"}), "too large to be hidden"},
+		"more than we can hide in all forms": {secretJob(runners.Secret{Name: "s", From: keptText("A=" + strings.Repeat("<é/'", 40<<10)), Key: "A", Env: "A"}), "too large to be hidden"},
 	} {
 		cfg, job := config(), plain()
 		cfg.Read = readText

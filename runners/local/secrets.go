@@ -3,6 +3,7 @@ package local
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/millrace-ci/millrace/agent/mask"
@@ -57,14 +58,13 @@ func (c Config) check(job runners.Job) error {
 
 // values reads the job's secrets, by the variable that each becomes.
 func (r *Runner) values(job runners.Job) (map[string]string, error) {
-	values, size := map[string]string{}, 0
+	values := map[string]string{}
 	for _, s := range job.Secrets {
 		kept, err := r.cfg.Read(s.From)
 		if err != nil {
 			return nil, fmt.Errorf("read secret %s: %w", s.Name, err)
 		}
 		value, ok := kept[s.Key]
-		size += len(value)
 		switch {
 		case !ok:
 			return nil, fmt.Errorf("%w: secret %s has no entry %s", runners.ErrRefused, s.Name, s.Key)
@@ -72,10 +72,11 @@ func (r *Runner) values(job runners.Job) (map[string]string, error) {
 			return nil, fmt.Errorf("%w: entry %s of secret %s holds a NUL byte, which no environment can", runners.ErrRefused, s.Key, s.Name)
 		case len(bytes.Trim(value, "\r\n")) < mask.MinValue:
 			return nil, fmt.Errorf("%w: entry %s of secret %s is shorter than %d bytes and could not be hidden in the log", runners.ErrRefused, s.Key, s.Name, mask.MinValue)
-		case size > mask.MaxValues:
-			return nil, fmt.Errorf("%w: the secrets of the task are larger than %d bytes", runners.ErrRefused, mask.MaxValues)
 		}
 		values[s.Env] = string(value)
+	}
+	if err := mask.Check(slices.Collect(maps.Values(values))...); err != nil {
+		return nil, fmt.Errorf("%w: the secrets of the task: %w", runners.ErrRefused, err)
 	}
 	return values, nil
 }

@@ -205,3 +205,16 @@ timeout: 5s
 		t.Errorf("got error %v, want %v", err, runners.ErrRefused)
 	}
 }
+
+// TestSecretsTooLarge refuses at once what could not be hidden in all its forms.
+func TestSecretsTooLarge(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	k := keep(&cfg)
+	k["a"] = bytes.Repeat([]byte("<é/'"), 40<<10)
+	job := shell(t, "true")
+	job.Secrets = []runners.Secret{k.env("a", "A")}
+	if _, err := newRunner(t, cfg).Start(t.Context(), job); !errors.Is(err, runners.ErrRefused) || !strings.Contains(err.Error(), "too large to be hidden") {
+		t.Errorf("got error %v, want %v", err, runners.ErrRefused)
+	}
+}
