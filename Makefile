@@ -7,9 +7,11 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 PKG      ?= ./...
 FUZZTIME ?= 10s
+ENGINE   ?= docker
+TAG      ?= millrace:$(VERSION)
 LINT     := go tool -modfile=tools/go.mod golangci-lint
 
-.PHONY: build run demo test e2e lab-up lab-down lint fmt bench fuzz generate verify ci help
+.PHONY: build run demo test e2e lab-up lab-down image lint fmt bench fuzz generate verify ci help
 
 build: ## build bin/millrace
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/millrace ./cmd/millrace
@@ -33,6 +35,9 @@ lab-up: ## a real Kubernetes on this machine, and its KUBECONFIG; needs root
 
 lab-down: ## end it, and leave nothing behind
 	test/lab/lab.sh down
+
+image: ## build the image with docker or podman (ENGINE=podman TAG=registry.example.com/millrace:dev)
+	$(ENGINE) build --build-arg VERSION='$(VERSION)' --tag '$(TAG)' .
 
 lint: ## what .golangci.yml means by clean
 	$(LINT) run
