@@ -28,13 +28,18 @@ func formsOf(values []string) ([]string, error) {
 	return slices.Sorted(maps.Keys(forms)), nil
 }
 
-// basesOf returns what of a value is printed as one: the value, the value as a shell's $(cat file) gives it, and each
-// line without the space around it, since tools indent lines and change their ends.
+// basesOf returns what of a value is printed as one: the value, the value as a shell's $(cat file) gives it, each line
+// without the space around it, since tools indent lines and change their ends, and the credentials in it.
 func basesOf(value string) map[string]bool {
 	bases := map[string]bool{value: true, strings.Trim(value, "\r\n"): true}
 	for line := range strings.Lines(value) {
 		if line = strings.TrimSpace(line); len(line) >= MinValue {
 			bases[line] = true
+		}
+	}
+	for _, c := range credentials(value) {
+		if len(c) >= MinValue {
+			bases[c] = true
 		}
 	}
 	return bases
