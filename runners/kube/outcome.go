@@ -217,13 +217,19 @@ func (s sight) read(message string, limit int) (outputs map[string]string, summa
 	return outputs, summary, err
 }
 
-// endedAt is when the last container of pod ended, zero if none ever ran.
+// endedAt is when the last container of pod ended; if none is known to, when the cluster last said something about it.
 func endedAt(pod *corev1.Pod) time.Time {
-	var end time.Time
+	var end, changed time.Time
 	for _, name := range []string{cloneContainer, taskContainer} {
-		if t := containerState(pod, name).Terminated; t != nil && t.FinishedAt.After(end) {
-			end = t.FinishedAt.UTC()
+		if t := containerState(pod, name).Terminated; t != nil {
+			end = later(end, t.FinishedAt.UTC())
 		}
+	}
+	for _, c := range pod.Status.Conditions {
+		changed = later(changed, c.LastTransitionTime.UTC())
+	}
+	if end.IsZero() {
+		return changed
 	}
 	return end
 }

@@ -335,6 +335,21 @@ func TestStopRaces(t *testing.T) {
 	}
 }
 
+// TestNodeLost has a pod whose node went away for good: nobody says how its container ended.
+func TestNodeLost(t *testing.T) {
+	t.Parallel()
+	s := recorded(t, "running")
+	lost := metav1.NewTime(made(s).Add(time.Hour))
+	s.Pods[0].Status.Phase = corev1.PodFailed
+	s.Pods[0].Status.Conditions = append(s.Pods[0].Status.Conditions, corev1.PodCondition{
+		Type: corev1.DisruptionTarget, Status: corev1.ConditionTrue, Reason: "DeletionByPodGC", Message: "PodGC: node no longer exists", LastTransitionTime: lost,
+	})
+	res := s.Judge(pendingFor, lost.Add(time.Second)).Result
+	if res == nil || res.Class != runners.Infrastructure || res.ExitCode != -1 || res.StartedAt.IsZero() || !res.EndedAt.Equal(lost.Time) {
+		t.Errorf("got %+v, want that it had started, and ended at %s for the cluster's own reason", res, lost)
+	}
+}
+
 func TestLostJob(t *testing.T) {
 	t.Parallel()
 	s := recorded(t, "running")
