@@ -17,7 +17,7 @@ import (
 )
 
 const (
-	// maxLog bounds a log in bytes, but for the line that says so: a little less than what the agent keeps (16 MiB).
+	// maxLog bounds a log in bytes, but for the line that says so. It is the local runner's bound too.
 	maxLog = 16<<20 - 1<<10
 	// maxWaits bounds the lines about what is awaited.
 	maxWaits = 20
