@@ -74,13 +74,14 @@ func TestStrip(t *testing.T) {
 		NodeName:         "node",
 		ImagePullSecrets: []corev1.LocalObjectReference{{Name: "pull"}},
 		Volumes:          []corev1.Volume{{Name: "a", VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "s"}}}, {Name: "b"}},
-		Containers:       []corev1.Container{{Name: "task", Image: "i", Command: []string{"c"}, Env: []corev1.EnvVar{{Name: "A", Value: "large"}, {Name: "B", ValueFrom: ref}}}},
+		InitContainers:   []corev1.Container{{Name: "clone"}},
+		Containers:       []corev1.Container{{Name: "sidecar"}, {Name: "task", Image: "i", Command: []string{"c"}, Env: []corev1.EnvVar{{Name: "A", Value: "large"}, {Name: "B", ValueFrom: ref}}}},
 	}
 	left := corev1.PodSpec{
 		NodeName:       "node",
 		Volumes:        full.Volumes[:1:1],
-		InitContainers: []corev1.Container{},
-		Containers:     []corev1.Container{{Name: "task", Image: "i", Env: []corev1.EnvVar{{Name: "B", ValueFrom: ref}}}},
+		InitContainers: []corev1.Container{{Name: "clone"}},
+		Containers:     []corev1.Container{{Name: "sidecar"}, {Name: "task", Image: "i", Env: []corev1.EnvVar{{Name: "B", ValueFrom: ref}}}},
 	}
 	meta := metav1.ObjectMeta{
 		Name: "n", UID: "u", ResourceVersion: "7", ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "m"}},
@@ -94,16 +95,21 @@ func TestStrip(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantJob := &batchv1.Job{ObjectMeta: want, Spec: batchv1.JobSpec{Suspend: new(true), Template: corev1.PodTemplateSpec{Spec: left}}}
+	ofJob := left
+	ofJob.Containers = left.Containers[1:] // The only one that is given a Secret.
+	wantJob := &batchv1.Job{ObjectMeta: want, Spec: batchv1.JobSpec{Suspend: new(true), Template: corev1.PodTemplateSpec{Spec: ofJob}}}
 	if diff := cmp.Diff(any(wantJob), job); diff != "" {
 		t.Errorf("job (-want +got):\n%s", diff)
 	}
-	pod, err := kube.Strip(&corev1.Pod{ObjectMeta: meta, Spec: full, Status: corev1.PodStatus{Phase: corev1.PodRunning, HostIP: "10.0.0.1"}})
+	pod, err := kube.Strip(&corev1.Pod{ObjectMeta: meta, Spec: full, Status: corev1.PodStatus{
+		Phase: corev1.PodRunning, HostIP: "10.0.0.1", Conditions: []corev1.PodCondition{{Type: corev1.PodReady}, {Type: corev1.PodScheduled}},
+	}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	wantPod := &corev1.Pod{ObjectMeta: want, Spec: left, Status: corev1.PodStatus{
-		Phase: corev1.PodRunning, InitContainerStatuses: []corev1.ContainerStatus{}, ContainerStatuses: []corev1.ContainerStatus{},
+		Phase: corev1.PodRunning, Conditions: []corev1.PodCondition{{Type: corev1.PodScheduled}},
+		InitContainerStatuses: []corev1.ContainerStatus{}, ContainerStatuses: []corev1.ContainerStatus{},
 	}}
 	if diff := cmp.Diff(any(wantPod), pod); diff != "" {
 		t.Errorf("pod (-want +got):\n%s", diff)

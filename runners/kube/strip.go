@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"slices"
 	"strings"
 
 	batchv1 "k8s.io/api/batch/v1"
@@ -20,10 +21,15 @@ func strip(object any) (any, error) {
 		s := o.Spec
 		o.Spec = batchv1.JobSpec{Suspend: s.Suspend, ActiveDeadlineSeconds: s.ActiveDeadlineSeconds}
 		o.Spec.Template.Spec = stripSpec(s.Template.Spec)
+		o.Spec.Template.Spec.Containers = slices.DeleteFunc(o.Spec.Template.Spec.Containers, func(c corev1.Container) bool { return c.Env == nil })
 	case *corev1.Pod:
 		stripMeta(&o.ObjectMeta)
+		o.Labels = nil
 		o.Spec = stripSpec(o.Spec)
 		s := o.Status
+		if live(o) {
+			s.Conditions = stripConditions(s.Conditions)
+		}
 		o.Status = corev1.PodStatus{
 			Phase: s.Phase, Conditions: s.Conditions, Reason: s.Reason, Message: s.Message, StartTime: s.StartTime,
 			InitContainerStatuses: stripStatuses(s.InitContainerStatuses), ContainerStatuses: stripStatuses(s.ContainerStatuses),
@@ -77,6 +83,17 @@ func stripStatuses(all []corev1.ContainerStatus) []corev1.ContainerStatus {
 	kept := make([]corev1.ContainerStatus, 0, len(all))
 	for _, s := range all {
 		kept = append(kept, corev1.ContainerStatus{Name: s.Name, Image: s.Image, State: s.State, LastTerminationState: s.LastTerminationState, RestartCount: s.RestartCount})
+	}
+	return kept
+}
+
+// stripConditions leaves of those of a pod that lives what tells why it does not start, and that it is to end.
+func stripConditions(all []corev1.PodCondition) []corev1.PodCondition {
+	var kept []corev1.PodCondition
+	for _, c := range all {
+		if c.Type == corev1.PodScheduled || c.Type == corev1.DisruptionTarget {
+			kept = append(kept, c)
+		}
 	}
 	return kept
 }

@@ -26,43 +26,104 @@ func (r *Runner) Wait(ctx context.Context, id, uid string, log runners.Log) (run
 	if !runners.ValidID(id) {
 		return lost("no job has such an id"), nil
 	}
-	res, err := r.wait(ctx, id, types.UID(uid), log)
-	if err != nil {
+	w := &waiter{Runner: r, id: id, uid: types.UID(uid), last: resort{Runner: r}}
+	if err := w.run(ctx, log); err != nil {
 		return runners.Result{}, fmt.Errorf("wait for job %s: %w", id, err)
 	}
-	return res, nil
+	return *w.result, nil
 }
 
-func (r *Runner) wait(ctx context.Context, id string, uid types.UID, log runners.Log) (runners.Result, error) {
-	if err := r.watch.ready(ctx); err != nil {
-		return runners.Result{}, err
+// waiter is one Wait. There may be thousands: what they keep, on their stacks too, is small.
+type waiter struct {
+	*Runner
+	id       string
+	uid      types.UID
+	bell     <-chan struct{}
+	follower *follower
+	copied   <-chan error // gets the follower's end; nil once that was taken
+
+	sight  sight
+	last   resort
+	result *runners.Result // nil until it is known
+}
+
+// run waits until the job has ended and its log was read.
+func (w *waiter) run(ctx context.Context, log runners.Log) error {
+	if err := w.watch.ready(ctx); err != nil {
+		return err
 	}
-	bell, end := r.watch.subscribe(id)
+	bell, end := w.watch.subscribe(w.id)
 	defer end()
-	job, err := r.current(ctx, id)
-	switch {
-	case err != nil:
-		return runners.Result{}, err
-	case job == nil:
-		return lost("there is no Job of this name"), nil
-	case job.UID != uid:
-		return lost(fmt.Sprintf("another Job has its name: its uid is %s instead of %s", job.UID, uid)), nil
-	}
-	if err := r.mask(ctx, job, log); err != nil {
-		return runners.Result{}, err
-	}
-	follower, err := newFollower(r.cfg.Cluster.turns, r.pods(), log, time.Now)
-	if err != nil {
-		return runners.Result{}, err
+	w.bell = bell
+	if err := w.meet(ctx, log); err != nil || w.result != nil {
+		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	copied := make(chan error, 1)
-	go func() { copied <- follower.run(ctx) }()
-	w := &waiter{Runner: r, id: id, uid: uid, bell: bell, follower: follower, copied: copied, last: resort{Runner: r}}
-	res, err := w.wait(ctx)
+	go func() { copied <- w.follower.run(ctx) }()
+	w.copied = copied
+	err := w.wait(ctx)
 	cancel()
 	_ = w.drain() // Nobody wants more of it.
-	return res, err
+	return err
+}
+
+// meet looks whether there is such a job, and prepares its log.
+func (w *waiter) meet(ctx context.Context, log runners.Log) error {
+	job, err := w.current(ctx, w.id)
+	switch {
+	case err != nil:
+		return err
+	case job == nil:
+		w.result = new(lost("there is no Job of this name"))
+		return nil
+	case job.UID != w.uid:
+		w.result = new(lost(fmt.Sprintf("another Job has its name: its uid is %s instead of %s", job.UID, w.uid)))
+		return nil
+	}
+	if err := w.mask(ctx, job, log); err != nil {
+		return err
+	}
+	w.follower, err = newFollower(w.cfg.Cluster.turns, w.pods(), log, time.Now)
+	return err
+}
+
+// wait takes a step each time something about the job has changed, until it has ended and its log was read.
+func (w *waiter) wait(ctx context.Context) error {
+	for {
+		next, err := w.step(ctx)
+		if err != nil {
+			return err
+		}
+		if w.result != nil {
+			return w.drain()
+		}
+		if err := w.sleep(ctx, next); err != nil {
+			return err
+		}
+	}
+}
+
+// step judges the job and does what follows from that. It returns when to take the next one although nothing has
+// changed.
+func (w *waiter) step(ctx context.Context) (time.Time, error) {
+	if err := w.look(ctx); err != nil {
+		return time.Time{}, err
+	}
+	v, err := w.judge(ctx)
+	w.follower.see(w.sight, v)
+	if w.result = v.result; w.result != nil {
+		return time.Time{}, nil
+	}
+	next := v.next
+	if err == nil {
+		next, err = w.act(ctx, v)
+	}
+	if err != nil {
+		w.cfg.Log.WarnContext(ctx, "cluster did not answer; to be asked again", "job", w.id, "err", err)
+		next = time.Now().Add(againAfter)
+	}
+	return next, nil
 }
 
 // mask tells log the values of the Secrets that the job's containers are given. One that is not there, or not for us to
@@ -95,44 +156,6 @@ func (r *Runner) secret(ctx context.Context, name string) (*corev1.Secret, error
 		return nil, fmt.Errorf("get secret %s, whose values are to be hidden: %w", name, err)
 	}
 	return secret, nil
-}
-
-// waiter is one Wait.
-type waiter struct {
-	*Runner
-	id       string
-	uid      types.UID
-	bell     <-chan struct{}
-	follower *follower
-	copied   <-chan error // gets the follower's end; nil once that was taken
-
-	sight sight
-	last  resort
-}
-
-// wait judges the job each time something about it has changed, until it has ended and its log was read.
-func (w *waiter) wait(ctx context.Context) (runners.Result, error) {
-	for {
-		if err := w.look(ctx); err != nil {
-			return runners.Result{}, err
-		}
-		v, err := w.judge(ctx)
-		w.follower.see(w.sight, v)
-		if v.result != nil {
-			return *v.result, w.drain()
-		}
-		next := v.next
-		if err == nil {
-			next, err = w.act(ctx, v)
-		}
-		if err != nil {
-			w.cfg.Log.WarnContext(ctx, "cluster did not answer; to be asked again", "job", w.id, "err", err)
-			next = time.Now().Add(againAfter)
-		}
-		if err := w.sleep(ctx, next); err != nil {
-			return runners.Result{}, err
-		}
-	}
 }
 
 // look takes up what was heard of the job. A pod that was seen ended is still told of when it is gone, and so is every
@@ -224,20 +247,18 @@ func (w *waiter) uids() []types.UID {
 }
 
 // sleep returns when something has changed, at next, or with the error of ctx or of the log.
-func (w *waiter) sleep(ctx context.Context, next time.Time) error {
+func (w *waiter) sleep(ctx context.Context, next time.Time) (err error) {
 	timer, end := after(next, time.Now())
-	defer end()
 	select {
 	case <-w.bell:
-		return nil
 	case <-timer:
-		return nil
 	case <-ctx.Done():
-		return ctx.Err()
-	case err := <-w.copied:
+		err = ctx.Err()
+	case err = <-w.copied:
 		w.copied = nil
-		return err
 	}
+	end()
+	return err
 }
 
 // drain waits for the rest of the log.

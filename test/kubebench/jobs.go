@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"sync"
 	"time"
@@ -23,7 +24,7 @@ type rate struct{ made, ended float64 }
 
 // jobs lets both sides make their jobs and see them end, in turns. Each round has a namespace of its own.
 func (b *bench) jobs(ctx context.Context) error {
-	end, err := b.startNode(ctx, nodeName, false)
+	_, end, err := b.startNode(ctx, nodeName, false)
 	if err != nil {
 		return err
 	}
@@ -31,7 +32,7 @@ func (b *bench) jobs(ctx context.Context) error {
 	var bare, ours []rate
 	for round := range b.rounds {
 		for side, do := range map[string]func(context.Context, string) (rate, error){"bare": b.bare, "ours": b.ours} {
-			r, err := b.in(ctx, fmt.Sprintf("kubebench-%s-%d", side, round), do)
+			r, err := b.in(ctx, fmt.Sprintf("kubebench-%s-%d-%d", side, round, os.Getpid()), do)
 			if err != nil {
 				return err
 			}

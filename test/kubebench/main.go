@@ -2,7 +2,7 @@
 // measured is Millrace and the control plane. It needs KUBECONFIG, of the lab (`make lab-up`), and calls nothing else.
 //
 //	kubebench jobs    1,000 short jobs, against a bare loop of creates without a rate limit, in turns: ratios
-//	kubebench track   10,000 jobs that run and are waited for, each with its log followed: memory
+//	kubebench track   10,000 jobs that run and are waited for, with and without (-logs=false) following their logs: memory
 package main
 
 import (
@@ -28,6 +28,7 @@ type bench struct {
 	n          int
 	rounds     int
 	workers    int
+	logs       bool
 	log        *slog.Logger
 }
 
@@ -36,7 +37,7 @@ func main() {
 	defer stop()
 	if err := run(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "kubebench:", err)
-		os.Exit(1) //nolint:gocritic // The signal handler ends with the process.
+		os.Exit(1)
 	}
 }
 
@@ -49,6 +50,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&b.n, "n", map[string]int{"jobs": 1000, "track": 10_000}[what], "jobs in one round")
 	flags.IntVar(&b.rounds, "rounds", 5, "rounds of each side")
 	flags.IntVar(&b.workers, "workers", 16, "jobs that are made at once")
+	flags.BoolVar(&b.logs, "logs", true, "track: follow the jobs' logs too")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}

@@ -40,30 +40,33 @@ type hollow struct {
 	work   chan *corev1.Pod
 }
 
-// startNode starts a node and returns when pods can be put onto it, and a function that ends it.
-func (b *bench) startNode(ctx context.Context, name string, hold bool) (end func(), err error) {
+// startNode starts a node and returns when pods can be put onto it: what it says of each pod that runs on it, one line,
+// and a function that ends it.
+func (b *bench) startNode(ctx context.Context, name string, hold bool) (running *bufio.Reader, end func(), err error) {
 	cmd := exec.CommandContext(ctx, os.Args[0], "node", name, strconv.FormatBool(hold))
 	cmd.Stderr = os.Stderr
 	lifeline, err := cmd.StdinPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	out, err := cmd.StdoutPipe()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	end = sync.OnceFunc(func() {
 		lifeline.Close()
+		_, _ = io.Copy(io.Discard, out)
 		_ = cmd.Wait() // How it ended does not count.
 	})
-	if _, err := bufio.NewReader(out).ReadString('\n'); err != nil {
+	running = bufio.NewReader(out)
+	if _, err := running.ReadString('\n'); err != nil {
 		end()
-		return nil, errors.New("the node did not come up")
+		return nil, nil, errors.New("the node did not come up")
 	}
-	return end, nil
+	return running, end, nil
 }
 
 // node is the process of a node: it ends with its standard input.
@@ -115,6 +118,7 @@ func (h *hollow) register(ctx context.Context, addr net.Addr) error {
 		corev1.ResourcePods: resource.MustParse("200k"), corev1.ResourceCPU: resource.MustParse("1M"),
 		corev1.ResourceMemory: resource.MustParse("1Pi"), corev1.ResourceEphemeralStorage: resource.MustParse("1Pi"),
 	}
+	_ = h.client.CoreV1().Nodes().Delete(ctx, h.name, metav1.DeleteOptions{}) // What a killed measurement left.
 	_, err = h.client.CoreV1().Nodes().Create(ctx, &corev1.Node{
 		ObjectMeta: metav1.ObjectMeta{Name: h.name, Labels: map[string]string{nodeLabel: h.name}},
 	}, metav1.CreateOptions{})
@@ -217,6 +221,9 @@ func (h *hollow) play(ctx context.Context) {
 			if _, err := pods.Patch(ctx, pod.Name, types.StrategicMergePatchType, status(pod, state), metav1.PatchOptions{}, "status"); err != nil && ctx.Err() == nil {
 				fmt.Fprintln(os.Stderr, "node:", err)
 			}
+		}
+		if h.hold {
+			fmt.Println("running")
 		}
 	}
 }

@@ -1,32 +1,32 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"os"
+	"runtime"
 	"strings"
 	"sync"
-	"time"
 
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"github.com/millrace-ci/millrace/runners"
+	"github.com/millrace-ci/millrace/runners/kube"
 )
 
-// track makes jobs that run on, each waited for and its log followed, and prints the memory of this process in ten
-// steps.
+// track makes jobs that run on, each waited for, and prints the memory of this process in ten steps.
 func (b *bench) track(ctx context.Context) error {
-	end, err := b.startNode(ctx, nodeName, true)
+	running, end, err := b.startNode(ctx, nodeName, true)
 	if err != nil {
 		return err
 	}
 	defer end()
-	_, err = b.in(ctx, "kubebench-track", func(ctx context.Context, namespace string) (rate, error) {
-		return rate{}, b.fill(ctx, namespace)
+	_, err = b.in(ctx, fmt.Sprint("kubebench-track-", os.Getpid()), func(ctx context.Context, namespace string) (rate, error) {
+		return rate{}, b.fill(ctx, namespace, running)
 	})
 	return err
 }
 
-func (b *bench) fill(ctx context.Context, namespace string) error {
+func (b *bench) fill(ctx context.Context, namespace string, running *bufio.Reader) error {
 	r, end, err := b.runner(ctx, namespace)
 	if err != nil {
 		return err
@@ -43,49 +43,46 @@ func (b *bench) fill(ctx context.Context, namespace string) error {
 	for n := 0; n < b.n; n += step.n {
 		if err := step.each(func(i int) error {
 			job := benchJob(n + i)
+			id := job.ID
 			uid, err := r.Start(ctx, job)
 			if err != nil {
 				return err
 			}
-			waits.Go(func() {
-				res, err := r.Wait(ctx, job.ID, uid, &heard{said: said})
-				if ctx.Err() == nil {
-					fmt.Fprintf(os.Stderr, "job %s ended: %+v %v\n", job.ID, res, err)
-				}
-			})
+			waits.Go(func() { b.await(ctx, r, id, uid, &heard{said: said, closed: !b.logs}) })
 			return nil
 		}); err != nil {
 			return err
 		}
-		for range step.n { // Each says a line: then all that is tracked is there.
-			select {
-			case <-said:
-			case <-ctx.Done():
-				return ctx.Err()
-			}
+		if err := b.settle(ctx, running, said); err != nil {
+			return err
 		}
 		fmt.Printf("%6d jobs  RSS %s\n", n+step.n, memory("VmRSS"))
 	}
-	if err := b.rest(ctx, namespace); err != nil {
-		return err
-	}
-	fmt.Printf("at rest      RSS %s, at most %s\n", memory("VmRSS"), memory("VmHWM"))
+	fmt.Printf("goroutines %d, RSS at most %s\n", runtime.NumGoroutine(), memory("VmHWM"))
 	return nil
 }
 
-// rest waits a while, and checks that all is still there.
-func (b *bench) rest(ctx context.Context, namespace string) error {
-	select {
-	case <-time.After(10 * time.Second):
-	case <-ctx.Done():
-		return ctx.Err()
+// await waits for a job, which is not to end before ctx does.
+func (b *bench) await(ctx context.Context, r *kube.Runner, id, uid string, log runners.Log) {
+	if _, err := r.Wait(ctx, id, uid, log); ctx.Err() == nil {
+		b.log.ErrorContext(ctx, "a job has ended", "job", id, "err", err)
 	}
-	pods, err := b.client.CoreV1().Pods(namespace).List(ctx, metav1.ListOptions{FieldSelector: "status.phase=" + string(corev1.PodRunning), Limit: 1})
-	if err != nil {
-		return err
-	}
-	if pods.RemainingItemCount != nil {
-		fmt.Printf("%6d pods run\n", *pods.RemainingItemCount+1)
+}
+
+// settle returns when the pods of one step run and, where logs are followed, each has said something.
+func (b *bench) settle(ctx context.Context, running *bufio.Reader, said <-chan struct{}) error {
+	for range max(1, b.n/10) {
+		if _, err := running.ReadString('\n'); err != nil {
+			return fmt.Errorf("the node ended: %w", err)
+		}
+		if !b.logs {
+			continue
+		}
+		select {
+		case <-said:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
 	return nil
 }
@@ -104,8 +101,17 @@ func memory(name string) string {
 // heard is a log that tells that something was written to it, once.
 type heard struct {
 	nowhere
-	said chan<- struct{}
-	once sync.Once
+	said   chan<- struct{}
+	once   sync.Once
+	closed bool // it takes no more: nothing is followed
+}
+
+// Resume implements runners.Log. A line without a time is the end of a log.
+func (h *heard) Resume() (string, error) {
+	if h.closed {
+		return "closed", nil
+	}
+	return "", nil
 }
 
 // Write implements io.Writer.
