@@ -3,7 +3,6 @@ package kube
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
 
@@ -185,33 +184,4 @@ func containerState(pod *corev1.Pod, name string) corev1.ContainerState {
 		}
 	}
 	return corev1.ContainerState{}
-}
-
-// referencedSecrets names the Secrets whose values the job's containers are given, sorted.
-func referencedSecrets(job *batchv1.Job) []string {
-	names := map[string]bool{}
-	pod := job.Spec.Template.Spec
-	for _, containers := range [][]corev1.Container{pod.InitContainers, pod.Containers} {
-		for _, c := range containers {
-			for _, e := range c.Env {
-				if e.ValueFrom != nil && e.ValueFrom.SecretKeyRef != nil {
-					names[e.ValueFrom.SecretKeyRef.Name] = true
-				}
-			}
-		}
-	}
-	for _, volume := range pod.Volumes {
-		if volume.Secret != nil {
-			names[volume.Secret.SecretName] = true
-		}
-		if volume.Projected == nil {
-			continue
-		}
-		for _, source := range volume.Projected.Sources {
-			if source.Secret != nil {
-				names[source.Secret.Name] = true
-			}
-		}
-	}
-	return slices.Sorted(maps.Keys(names))
 }

@@ -414,23 +414,29 @@ func TestMessageOfSeveralContainers(t *testing.T) {
 
 func TestReferencedSecrets(t *testing.T) {
 	t.Parallel()
-	ref := func(name string) *corev1.EnvVarSource {
-		return &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}
+	ref := func(name, key string) *corev1.EnvVarSource {
+		return &corev1.EnvVarSource{SecretKeyRef: &corev1.SecretKeySelector{LocalObjectReference: corev1.LocalObjectReference{Name: name}, Key: key}}
+	}
+	item := []corev1.KeyToPath{{Key: "k", Path: "p"}}
+	projected := func(name string, items []corev1.KeyToPath) corev1.VolumeProjection {
+		return corev1.VolumeProjection{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: name}, Items: items}}
 	}
 	var job batchv1.Job
 	job.Spec.Template.Spec = corev1.PodSpec{
-		InitContainers: []corev1.Container{{Env: []corev1.EnvVar{{Name: "A", ValueFrom: ref("d")}}}},
-		Containers:     []corev1.Container{{Env: []corev1.EnvVar{{Name: "B", ValueFrom: ref("c")}, {Name: "C", ValueFrom: ref("d")}, {Name: "D", Value: "x"}}}},
+		InitContainers: []corev1.Container{{Env: []corev1.EnvVar{{Name: "A", ValueFrom: ref("d", "1")}}}},
+		Containers:     []corev1.Container{{Env: []corev1.EnvVar{{Name: "B", ValueFrom: ref("c", "1")}, {Name: "C", ValueFrom: ref("d", "2")}, {Name: "E", ValueFrom: ref("b", "1")}, {Name: "D", Value: "x"}}}},
 		Volumes: []corev1.Volume{
 			{VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: "b"}}},
 			{VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
-				{Secret: &corev1.SecretProjection{LocalObjectReference: corev1.LocalObjectReference{Name: "a"}}}, {},
+				projected("a", item), projected("a", nil), projected("e", item), {},
 			}}}},
 			{},
 		},
 	}
-	if diff := cmp.Diff([]string{"a", "b", "c", "d"}, kube.ReferencedSecrets(&job)); diff != "" {
-		t.Errorf("names (-want +got):\n%s", diff)
+	got := map[string][]string(kube.ReferencedSecrets(&job))
+	want := map[string][]string{"a": nil, "b": nil, "c": {"1"}, "d": {"1", "2"}, "e": {"k"}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("Secrets and entries (-want +got):\n%s", diff)
 	}
 }
 

@@ -130,14 +130,13 @@ func (w *waiter) step(ctx context.Context) (time.Time, error) {
 // read, has no values to hide: the kubelet does not find it either, or it is what the operator keeps from us.
 func (r *Runner) mask(ctx context.Context, job *batchv1.Job, log runners.Log) error {
 	var values []string
-	for _, name := range referencedSecrets(job) {
+	given := referencedSecrets(job)
+	for name := range given {
 		secret, err := r.secret(ctx, name)
 		if err != nil {
 			return err
 		}
-		for _, value := range secret.Data {
-			values = append(values, string(value))
-		}
+		values = append(values, given.values(secret, name)...)
 	}
 	if len(values) > 0 {
 		log.Mask(values...)
