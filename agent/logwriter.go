@@ -53,7 +53,7 @@ func (w *logWriter) hide() (*mask.Masker, error) {
 	return w.masker, nil
 }
 
-// Resume goes on behind what the log has. A line that was cut by a crash is ended there.
+// Resume goes on behind what the log has: who resumes writes whole lines, and they are appended whole.
 func (w *logWriter) Resume() (string, error) {
 	size, line, err := w.logs.Last(w.ctx, w.key)
 	if err != nil {

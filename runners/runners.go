@@ -134,7 +134,7 @@ const (
 	Failure        Class = "failure"        // the command ended with an exit code other than 0, or its output is not valid
 	Timeout        Class = "timeout"        // it ran longer than Job.Timeout
 	Canceled       Class = "canceled"       // Stop ended it
-	Infrastructure Class = "infrastructure" // the command never started: no source, no image, no room
+	Infrastructure Class = "infrastructure" // the command never started (no source, no image, no room: StartedAt is zero), or the cluster ended it (eviction)
 	Lost           Class = "lost"           // it was made and is not there any more, nobody can say how it ended
 	Refused        Class = "refused"        // see ErrRefused; also when only the place where it was to run could tell: no such image, secret or account
 )
