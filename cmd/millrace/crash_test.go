@@ -65,7 +65,7 @@ func TestKilledAtCalls(t *testing.T) {
 }
 
 // pathCalls is about how many calls to Redis the path makes; TestCrashPoints watches over it.
-const pathCalls = 130
+const pathCalls = 190
 
 // together bounds how many crashes are tried at a time: each is a Redis, a git server and an agent.
 var together = make(chan struct{}, 4)

@@ -97,15 +97,15 @@ func TestLargeSecrets(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)
 	k := keep(&cfg)
-	k["a"], k["b"] = bytes.Repeat([]byte{0x01}, 100<<10), bytes.Repeat([]byte("b\n"), 50<<10)
+	k["a"], k["b"] = bytes.Repeat([]byte{0x01}, 8<<10), bytes.Repeat([]byte("b\n"), 50<<10)
 	job := shell(t, `echo ${#A} ${#B}`)
 	job.Secrets = []runners.Secret{k.env("a", "A"), k.env("b", "B")}
 	res, said := end(t, newRunner(t, cfg), job)
 	wantResult(t, res, runners.Succeeded, 0, "")
-	if !strings.Contains(said, "102400 102400\n") {
+	if !strings.Contains(said, "8192 102400\n") {
 		t.Errorf("got %q, want both values whole", said)
 	}
-	k["b"] = bytes.Repeat([]byte("b"), 200<<10)
+	k["b"] = bytes.Repeat([]byte("b"), 300<<10)
 	job.ID = shell(t, "").ID
 	if _, err := newRunner(t, cfg).Start(t.Context(), job); !errors.Is(err, runners.ErrRefused) {
 		t.Errorf("300 KiB: got error %v, want %v", err, runners.ErrRefused)
