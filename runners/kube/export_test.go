@@ -1,9 +1,12 @@
 package kube
 
 import (
+	"context"
 	"time"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 )
@@ -42,3 +45,11 @@ var (
 
 // Tombstone is what Stop leaves where there is no Job.
 func (c Config) Tombstone(id string, now time.Time) *batchv1.Job { return c.tombstone(id, now) }
+
+// NewNews returns what tells the news that list lists.
+func NewNews(list func(context.Context) ([]corev1.Event, error)) func(context.Context, ...types.UID) ([]corev1.Event, time.Time, error) {
+	n := newNews()
+	return func(ctx context.Context, uids ...types.UID) ([]corev1.Event, time.Time, error) {
+		return n.about(ctx, list, uids)
+	}
+}

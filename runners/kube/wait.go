@@ -187,8 +187,9 @@ func (w *waiter) judge(ctx context.Context) (verdict, error) {
 		switch v.ask {
 		case askEvents:
 			var events []corev1.Event
-			if events, err = w.listEvents(ctx, w.uids()...); err == nil {
-				w.sight.events, w.sight.eventsAt = events, time.Now()
+			var at time.Time
+			if events, at, err = w.recent(ctx, w.uids()); err == nil {
+				w.sight.events, w.sight.eventsAt = events, at
 			}
 		case askPods:
 			var pods []*corev1.Pod

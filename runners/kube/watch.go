@@ -29,6 +29,7 @@ const byJob = "job"
 type watch struct {
 	namespace  string
 	jobs, pods cache.SharedIndexInformer
+	news       *news
 	log        *slog.Logger
 
 	mu   sync.Mutex
@@ -45,7 +46,7 @@ type newJob struct {
 func newWatch(client kubernetes.Interface, namespace string, log *slog.Logger) (*watch, error) {
 	ours := func(o *metav1.ListOptions) { o.LabelSelector = labelManagedBy + "=" + managedBy }
 	w := &watch{
-		namespace: namespace, log: log, subs: map[string]map[chan struct{}]bool{}, made: map[string]newJob{},
+		namespace: namespace, news: newNews(), log: log, subs: map[string]map[chan struct{}]bool{}, made: map[string]newJob{},
 		jobs: batchinformers.NewFilteredJobInformer(client, namespace, 0, nil, ours),
 		pods: coreinformers.NewFilteredPodInformer(client, namespace, 0, cache.Indexers{byJob: controller}, ours),
 	}
