@@ -31,6 +31,7 @@ const (
 	KanikoDebug = Registry + "/kaniko-executor:v1.24.0-debug" // its shell is /busybox/sh
 	Kubectl     = Registry + "/kubectl:1.34"
 	Ansible     = Registry + "/ansible:2.14"
+	Redis       = Registry + "/redis:7.0"
 )
 
 // HostNetwork is the label that gives each new pod of its namespace the host's network when its value is "true". Pods

@@ -28,7 +28,7 @@ type census struct {
 	pods map[string]map[string]bool // by the uid of their Job, their uids
 }
 
-func newCensus(t *testing.T, lab *labtest.Lab) *census {
+func newCensus(t testing.TB, lab *labtest.Lab) *census {
 	t.Helper()
 	c := &census{jobs: map[string]map[string]bool{}, pods: map[string]map[string]bool{}}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -91,7 +91,7 @@ func (c *census) count() (n int) {
 }
 
 // check fails the test unless exactly these Jobs were made, each once and with one pod.
-func (c *census) check(t *testing.T, names map[string]bool) {
+func (c *census) check(t testing.TB, names map[string]bool) {
 	t.Helper()
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -20,7 +20,7 @@ type daemon struct {
 }
 
 // serve starts millrace in dir, where its millrace.yaml is. What it wrote is shown if the test fails.
-func serve(t *testing.T, dir string) *daemon {
+func serve(t testing.TB, dir string) *daemon {
 	t.Helper()
 	program, err := build()
 	if err != nil {
@@ -46,7 +46,7 @@ func serve(t *testing.T, dir string) *daemon {
 }
 
 // end sends a signal, waits for the end, and returns the exit code; -1 if a signal ended it.
-func (d *daemon) end(t *testing.T, s syscall.Signal) int {
+func (d *daemon) end(t testing.TB, s syscall.Signal) int {
 	t.Helper()
 	if err := d.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
@@ -60,7 +60,7 @@ func (d *daemon) end(t *testing.T, s syscall.Signal) int {
 }
 
 // poll asks until done. It is for what nothing signals.
-func poll(t *testing.T, limit time.Duration, what string, done func() bool) {
+func poll(t testing.TB, limit time.Duration, what string, done func() bool) {
 	t.Helper()
 	tick := time.NewTicker(50 * time.Millisecond)
 	defer tick.Stop()

@@ -123,6 +123,9 @@ func ship(t *testing.T, w *world, with string) {
 	w.step("looked at")
 }
 
+// manifestTypes are the manifests that a registry may answer with.
+const manifestTypes = "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json"
+
 var digest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 
 // built checks what the image's task handed on, and that the registry has it. It returns the image with its digest.
@@ -139,7 +142,7 @@ func (w *world) built(r api.Run, repository string) string {
 		if err != nil {
 			w.t.Fatal(err)
 		}
-		req.Header.Set("Accept", "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json")
+		req.Header.Set("Accept", manifestTypes)
 		res, err := http.DefaultClient.Do(req)
 		if err != nil {
 			w.t.Fatal(err)
@@ -244,7 +247,7 @@ func (w *world) deployer() {
 }
 
 // create makes an object as the lab's administrator.
-func create[T any](t *testing.T, by func(context.Context, *T, metav1.CreateOptions) (*T, error), object *T) {
+func create[T any](t testing.TB, by func(context.Context, *T, metav1.CreateOptions) (*T, error), object *T) {
 	t.Helper()
 	if _, err := by(t.Context(), object, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)

@@ -37,7 +37,7 @@ type forge struct {
 }
 
 // newGitea starts one, with or without ssh.
-func newGitea(t *testing.T, ssh bool) *forge {
+func newGitea(t testing.TB, ssh bool) *forge {
 	t.Helper()
 	f, dir := newForge(t, "gitea", ssh)
 	server, err := giteatest.Start(giteatest.Config{Dir: dir, Token: token, SSH: f.sshURL()})
@@ -60,7 +60,7 @@ func newGitea(t *testing.T, ssh bool) *forge {
 }
 
 // newGitlab starts one, with or without ssh.
-func newGitlab(t *testing.T, ssh bool) *forge {
+func newGitlab(t testing.TB, ssh bool) *forge {
 	t.Helper()
 	f, dir := newForge(t, "gitlab", ssh)
 	server, err := gitlabtest.Start(gitlabtest.Config{Dir: dir, Token: token, SSH: f.sshURL()})
@@ -92,7 +92,7 @@ func newGitlab(t *testing.T, ssh bool) *forge {
 	return f
 }
 
-func newForge(t *testing.T, kind string, ssh bool) (*forge, string) {
+func newForge(t testing.TB, kind string, ssh bool) (*forge, string) {
 	t.Helper()
 	f, dir := &forge{kind: kind}, filepath.Join(t.TempDir(), kind)
 	if !ssh {
@@ -126,7 +126,7 @@ func refused(sent []forgekit.Delivery) (all []forgekit.Delivery) {
 }
 
 // push commits files on top of main of a repository, pushes, and returns the commit.
-func (f *forge) push(t *testing.T, name, message string, files map[string]string) string {
+func (f *forge) push(t testing.TB, name, message string, files map[string]string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
@@ -157,7 +157,7 @@ func (f *forge) newest(name, commit string) map[string]told {
 }
 
 // verdict waits until the commit's status millrace/PIPELINE is final, and returns it.
-func (f *forge) verdict(t *testing.T, name, commit, pipeline string, limit time.Duration) told {
+func (f *forge) verdict(t testing.TB, name, commit, pipeline string, limit time.Duration) told {
 	t.Helper()
 	ctx, cancel := context.WithTimeoutCause(t.Context(), limit, fmt.Errorf("no final status after %v", limit))
 	defer cancel()

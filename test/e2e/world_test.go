@@ -21,9 +21,19 @@ import (
 // hub is a host that nobody reaches: what its images are named stands in the lab's registry.
 const hub = "hub.example.com"
 
+// imagesOfLab is the part of millrace.yaml by which nothing is pulled from anywhere but the lab.
+const imagesOfLab = `
+images:
+  git: ` + labtest.Git + `
+  kaniko: ` + hub + `/kaniko-executor:v1.24.0
+  kubectl: ` + hub + `/kubectl:1.34
+  mirrors: {` + hub + `: "` + labtest.Registry + `", docker.io: "` + labtest.Registry + `"}
+registries: [{host: "` + labtest.Registry + `", insecure: true}]
+`
+
 // world is what outlives a daemon: a forge, a Redis, the lab, a folder with millrace.yaml and data.
 type world struct {
-	t            *testing.T
+	t            testing.TB
 	lab          *labtest.Lab
 	forge        *forge
 	redis        *redistest.Server
@@ -33,7 +43,7 @@ type world struct {
 }
 
 // newWorld makes one.
-func newWorld(t *testing.T, f *forge) *world {
+func newWorld(t testing.TB, f *forge) *world {
 	t.Helper()
 	w := &world{
 		t: t, lab: labtest.Open(t), forge: f, dir: t.TempDir(), began: time.Now(), last: time.Now(), taken: map[string]bool{},
@@ -50,14 +60,7 @@ redis: {url: %q}
 forges: [{name: %s, kind: %s, url: %q, token: %q, %swebhook_secrets: [%q]}]
 runners:
   - {name: lab, kind: kube, capacity: 30, kubeconfig: %q, namespace: %s, policy: {service_accounts: [millrace-deploy], node_selector: {kubernetes.io/hostname: localhost}}}
-images:
-  git: %s
-  kaniko: %s/kaniko-executor:v1.24.0
-  kubectl: %s/kubectl:1.34
-  mirrors: {%s: %q}
-registries: [{host: %q, insecure: true}]
-`, w.address, w.redis.URL(), f.kind, f.kind, f.url, token, ssh, secret, w.lab.Kubeconfig, w.lab.Namespace,
-		labtest.Git, hub, hub, hub, labtest.Registry, labtest.Registry)
+`+imagesOfLab, w.address, w.redis.URL(), f.kind, f.kind, f.url, token, ssh, secret, w.lab.Kubeconfig, w.lab.Namespace)
 	f.hook(w.address)
 	return w
 }
@@ -150,7 +153,7 @@ func (w *world) run(commit string) api.Run {
 }
 
 // task finds a task of a run.
-func task(t *testing.T, r api.Run, name string) api.Task {
+func task(t testing.TB, r api.Run, name string) api.Task {
 	t.Helper()
 	for _, s := range r.Stages {
 		for _, one := range s.Tasks {

@@ -127,9 +127,29 @@ ansible() {
 		--env LC_ALL=C.UTF-8 --env LANG=C.UTF-8
 }
 
+redis() {
+	debian "$work/redis" redis-server
+	base "$work/redis"
+	push redis:7.0 --cmd redis-server --env PATH=/usr/bin:/bin
+}
+
+# golang is this machine's Go, laid out as upstream's image is, and named so that a mirror of Docker Hub has it.
+golang() {
+	local root=$work/library/golang version
+	version=$(go env GOVERSION | sed -E 's/^go([0-9]+\.[0-9]+).*/\1/')
+	base "$root"
+	applets "$root/bin"
+	mkdir -p "$root/usr/local/go" "$root/go"
+	tar -C "$(go env GOROOT)" --exclude=./test --exclude=testdata --exclude='*_test.go' -cf - . | tar -C "$root/usr/local/go" -xf -
+	push "library/golang:$version" --cmd sh --workdir /go --env PATH=/go/bin:/usr/local/go/bin:/bin:/usr/bin --env GOPATH=/go \
+		--env GOTOOLCHAIN=local
+}
+
 pause
 busybox
 git
 kaniko
 kubectl
 ansible
+redis
+golang

@@ -4,7 +4,7 @@ set -euo pipefail
 
 packages=(
 	containerd runc containernetworking-plugins docker-registry
-	busybox-static git openssh-client ansible-core dash libc-bin ca-certificates
+	busybox-static git openssh-client ansible-core dash libc-bin ca-certificates redis-server
 	curl openssl procps util-linux
 )
 missing=()

@@ -119,7 +119,10 @@ ready_kube_scheduler() { ask -k https://127.0.0.1:10259/readyz; }
 # Images are made once, kept beside the programs, and copied into a run: what a test pushes never reaches the cache.
 run_registry() {
 	local key made
-	key=$({ cat "$here/images.sh" && dpkg-query -W git openssh-client ansible-core busybox-static ca-certificates; } | sha256sum | cut -c1-16)
+	key=$({
+		cat "$here/images.sh" && go env GOVERSION
+		dpkg-query -W git openssh-client ansible-core busybox-static ca-certificates redis-server
+	} | sha256sum | cut -c1-16)
 	made=$(dirname "$BIN")/images-$key
 	[ -e "$RUN/registry" ] || [ ! -e "$made" ] || cp -a "$made" "$RUN/registry"
 	cat >"$RUN/registry.yaml" <<-END
