@@ -105,7 +105,7 @@ func (w *world) selfMade() string {
 	d := w.serve()
 	w.step("ready")
 	commit := w.forge.push(t, "millrace", "Build a mill", files)
-	s := w.forge.verdict(t, "millrace", commit, "release", 8*time.Minute)
+	s := w.forge.verdict(t, "millrace", commit, "release", 12*time.Minute)
 	r := w.run(commit)
 	if s.state != "success" {
 		t.Fatalf("status %+v\n%s", s, w.kept(r, "image", "log"))
