@@ -62,7 +62,7 @@ func (s sight) ended(pod *corev1.Pod) *runners.Result {
 // was faster. Kubernetes tells the end in whole seconds, which may be one too early.
 func (s sight) endedEarly(pod *corev1.Pod) *runners.Result {
 	at, err := time.Parse(time.RFC3339, s.job.Annotations[noteEndedAt])
-	if err == nil && pod != nil && !live(pod) && !endedAt(pod).IsZero() && !endedAt(pod).Add(time.Second).After(at) {
+	if err == nil && pod != nil && !live(pod) && !lastEnd(pod).IsZero() && !lastEnd(pod).Add(time.Second).After(at) {
 		return s.ended(pod)
 	}
 	class := runners.Class(s.job.Annotations[noteEnded])
@@ -79,7 +79,7 @@ func (s sight) endedEarly(pod *corev1.Pod) *runners.Result {
 	if task := containerState(pod, taskContainer).Terminated; task != nil && !res.StartedAt.IsZero() {
 		res.ExitCode = int(task.ExitCode)
 	}
-	if end := endedAt(pod); !end.IsZero() {
+	if end := lastEnd(pod); !end.IsZero() {
 		res.EndedAt = end
 	}
 	return s.withMessage(res, pod)
@@ -219,17 +219,23 @@ func (s sight) read(message string, limit int) (outputs map[string]string, summa
 
 // endedAt is when the last container of pod ended; if none is known to, when the cluster last said something about it.
 func endedAt(pod *corev1.Pod) time.Time {
-	var end, changed time.Time
+	if end := lastEnd(pod); !end.IsZero() {
+		return end
+	}
+	var changed time.Time
+	for _, c := range pod.Status.Conditions {
+		changed = later(changed, c.LastTransitionTime.UTC())
+	}
+	return changed
+}
+
+// lastEnd is when the last container of pod ended, zero if none is known to.
+func lastEnd(pod *corev1.Pod) time.Time {
+	var end time.Time
 	for _, name := range []string{cloneContainer, taskContainer} {
 		if t := containerState(pod, name).Terminated; t != nil {
 			end = later(end, t.FinishedAt.UTC())
 		}
-	}
-	for _, c := range pod.Status.Conditions {
-		changed = later(changed, c.LastTransitionTime.UTC())
-	}
-	if end.IsZero() {
-		return changed
 	}
 	return end
 }
