@@ -223,7 +223,7 @@ func TestManyTasksAreQuick(t *testing.T) {
 	if got := strings.Count(many, `<span class="l`); got != 200*20 {
 		t.Errorf("got %d lines, want 20 of each task", got)
 	}
-	if took > 5*time.Second || len(many) > 2<<20 {
+	if took > 30*time.Second || len(many) > 2<<20 { // on a machine that does much else, with the race detector
 		t.Errorf("a page of 200 tasks took %v and has %d bytes", took, len(many))
 	}
 	few, _ := page(50)
