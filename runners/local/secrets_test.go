@@ -123,14 +123,14 @@ func TestRefusedHere(t *testing.T) {
 	asEnv, cluster := func(s runners.Secret) runners.Secret { s.Env = "TOKEN"; return s }, k.env("token", "TOKEN")
 	cluster.From = runners.Keeper{Kubernetes: "ci/deploy"}
 	files, key := k.secret("token"), k.secret("")
-	files.Path = "/root/.ssh"
+	files.Path = "/home/app/.ssh"
 	for _, c := range []struct {
 		cfg  local.Config
 		job  func(*runners.Job)
 		want string
 	}{
 		{cfg, func(j *runners.Job) { j.Secrets = []runners.Secret{cluster} }, "secret deploy is kept in a cluster: this needs a runner of kind kube"},
-		{cfg, func(j *runners.Job) { j.Secrets = []runners.Secret{files} }, "secret deploy is to be files in /root/.ssh: this needs a runner of kind kube"},
+		{cfg, func(j *runners.Job) { j.Secrets = []runners.Secret{files} }, "secret deploy is to be files in /home/app/.ssh: this needs a runner of kind kube"},
 		{cfg, func(j *runners.Job) { j.Files = map[string][]byte{"/kaniko/x": nil} }, "files at fixed places of its own container: this needs a runner of kind kube"},
 		{cfg, func(j *runners.Job) {
 			j.Source = runners.Source{URL: "ssh://git@h/x", Commit: strings.Repeat("a", 40), Key: &key}
