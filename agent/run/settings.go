@@ -25,6 +25,7 @@ func (k *compiler) settings(st pipeline.Stage, t pipeline.Task, plan TaskPlan) [
 		{Origin: "task " + t.Name, Given: t.With},
 		{Origin: starter, Given: k.Given},
 	}...)
+	layers = append(layers, k.handed(t, decls, layers)...)
 	k.take(decls, layers)
 	k.undeclared(decls, t, tmpl)
 	settings, problems := param.Resolve(decls, layers...)
@@ -39,6 +40,49 @@ func (k *compiler) settings(st pipeline.Stage, t pipeline.Task, plan TaskPlan) [
 		k.check(s, where(s.Name, layers), t, tmpl)
 	}
 	return settings
+}
+
+// handed is what earlier tasks hand on without being asked: an output sets a parameter whose declaration wants that, over
+// whatever was given (C2), unless the nearest giver names an output himself or wants none (null). Only templates that
+// declare their outputs are looked at: what a script writes nobody knows beforehand.
+func (k *compiler) handed(t pipeline.Task, decls []param.Decl, layers []param.Layer) []param.Layer {
+	var all []param.Layer
+	for _, d := range decls {
+		writers := k.writers(d.Name)
+		switch {
+		case !d.FromOutput || len(writers) == 0 || named(d.Name, layers):
+		case len(writers) > 1:
+			k.fail(t.Pos, "tasks %[1]s all write %[2]s: say which task %[3]s takes, `%[2]s: {output: %[4]s.%[2]s}`", strings.Join(writers, ", "), d.Name, t.Name, writers[0])
+		default:
+			ref := param.Value{Output: &param.Output{Task: writers[0], Name: d.Name}}
+			all = append(all, param.Layer{Origin: "output of task " + writers[0], Given: []param.Given{{Name: d.Name, Value: ref, Pos: t.Pos}}})
+		}
+	}
+	return all
+}
+
+// writers are the tasks that have ended when the next one starts and whose templates write the output.
+func (k *compiler) writers(output string) []string {
+	var tasks []string
+	for _, task := range slices.Sorted(maps.Keys(k.earlier)) {
+		if slices.Contains(k.outputs[task], output) {
+			tasks = append(tasks, task)
+		}
+	}
+	return tasks
+}
+
+// named tells whether the nearest giver of a parameter refers to an output, or wants none.
+func named(name string, layers []param.Layer) bool {
+	decided := false
+	for _, l := range layers {
+		for _, g := range l.Given {
+			if g.Name == name && !g.Value.Empty() {
+				decided = g.Value.Null || len(g.Value.Outputs()) > 0
+			}
+		}
+	}
+	return decided
 }
 
 // defaults are the layers beneath what anybody gives.

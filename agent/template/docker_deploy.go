@@ -64,7 +64,7 @@ func dockerDeployParams() []param.Decl {
 		},
 		{
 			Name: "IMAGE", Type: param.Text, Use: param.UseEnv, Form: param.FormImage, FromOutput: true, Example: "{output: image.IMAGE}",
-			Description: "The image. Without it, IMAGE_REPOSITORY with the tag APP_VERSION.",
+			Description: "The image. The IMAGE that an earlier task writes sets it. Without both, IMAGE_REPOSITORY with the tag APP_VERSION.",
 		},
 		{
 			Name: "IMAGE_REPOSITORY", Type: param.Text, Use: param.UseEnv, Form: param.FormRepository, Example: "registry.example.com/shop/api",
@@ -72,7 +72,7 @@ func dockerDeployParams() []param.Decl {
 		},
 		{
 			Name: "IMAGES", Type: param.List, Use: param.UseTemplate, Form: param.FormAssignment, Example: "[api=registry.example.com/shop/api:v2]",
-			Description: "Images of several containers, init containers too, each CONTAINER=IMAGE: instead of CONTAINER and IMAGE.",
+			Description: "Images of several containers, init containers too, each CONTAINER=IMAGE: instead of CONTAINER and IMAGE (after a build say `IMAGE: null`).",
 		},
 		{
 			Name: "TIMEOUT", Type: param.Text, Use: param.UseEnv, Required: true, Form: param.FormDuration, Default: text("5m"), Example: "10m",
