@@ -206,14 +206,27 @@ func creating(job, name string, events []corev1.Event) hitch {
 		h.text += ": " + oneLine(said.Message)
 	default:
 		h.text, h.class = fmt.Sprintf("container %s: %s: %s", name, said.Reason, oneLine(said.Message)), runners.Infrastructure
-		switch absent := said.Reason == "FailedMount" && containsAny(said.Message, "not found", "references non-existent"); {
-		case absent && ownSecret(job, said.Message):
+		switch missing := absent(said); {
+		case missing && ownSecret(job, said.Message):
 			h.least = remount
-		case absent:
+		case missing:
 			h.class = runners.Refused
 		}
 	}
 	return h
+}
+
+// absent tells whether an event of a pod says that a Secret, a config map or an entry of one is not there: as a volume,
+// or, before the container's status says so too, as environment.
+func absent(e *corev1.Event) bool {
+	switch e.Reason {
+	case "FailedMount":
+		return containsAny(e.Message, "not found", "references non-existent")
+	case "Failed": // It tells of images and of what a runtime misses too.
+		return containsAny(e.Message, "couldn't find key") ||
+			containsAny(e.Message, "Error: secret ", "Error: configmap ") && containsAny(e.Message, "not found")
+	}
+	return false
 }
 
 func containsAny(text string, parts ...string) bool {

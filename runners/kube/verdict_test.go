@@ -440,6 +440,54 @@ func TestReferencedSecrets(t *testing.T) {
 	}
 }
 
+// TestStatusLagsBehindEvents has containers whose status does not say yet what their events do.
+func TestStatusLagsBehindEvents(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		class runners.Class
+		after time.Duration
+		told  string
+	}{
+		"secret-env":    {runners.Refused, 30 * time.Second, `container task: Failed: Error: secret "absent" not found`},
+		"secret-key":    {runners.Refused, 30 * time.Second, `container task: Failed: Error: couldn't find key k in Secret k3-cases/present`},
+		"configmap-env": {runners.Refused, 30 * time.Second, `container task: Failed: Error: configmap "absent" not found`},
+		"sandbox":       {runners.Infrastructure, pendingFor, `container task: Failed: Error: sandbox "5f" not found`},
+		"own-secret":    {runners.Infrastructure, 3 * time.Minute, `container task: Failed: Error: secret "secret-env" not found`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := watch(t, lagging(t, name), time.Hour)
+			if w.end.Class != c.class || w.told != c.told {
+				t.Errorf("got %s %q,\nwant %s %q", w.end.Class, w.told, c.class, c.told)
+			}
+			if late := w.at - c.after; late < 0 || late > 5*time.Second {
+				t.Errorf("ended %s after it was made, want %s", w.at, c.after)
+			}
+		})
+	}
+}
+
+// lagging is a recorded sight, or one that was made of one, in which the container is still being created, and its
+// failure is the newest event.
+func lagging(t *testing.T, name string) kube.Sight {
+	t.Helper()
+	said := map[string]string{"sandbox": `Error: sandbox "5f" not found`, "own-secret": `Error: secret "secret-env" not found`}[name]
+	if said != "" {
+		name = "secret-env"
+	}
+	s := recorded(t, name)
+	s.Pods[0].Status.ContainerStatuses[0].State.Waiting = &corev1.ContainerStateWaiting{Reason: "ContainerCreating"}
+	for i := range s.Events {
+		if e := &s.Events[i]; e.Reason == "Failed" {
+			e.LastTimestamp.Time = e.LastTimestamp.Add(time.Second)
+			if said != "" {
+				e.Message = said
+			}
+		}
+	}
+	return s
+}
+
 // TestOwnSecretComesLate has a pod whose kubelet looked for the attempt's own Secret before it was made: that is nobody's
 // fault, and the kubelet looks again.
 func TestOwnSecretComesLate(t *testing.T) {
