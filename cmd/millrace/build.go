@@ -24,6 +24,7 @@ import (
 	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/agent/store/memstore"
 	"github.com/millrace-ci/millrace/agent/store/redisstore"
+	"github.com/millrace-ci/millrace/cmd/millrace/config"
 	"github.com/millrace-ci/millrace/metrics"
 	"github.com/millrace-ci/millrace/queue"
 	"github.com/millrace-ci/millrace/queue/memq"
@@ -47,7 +48,7 @@ type memory struct {
 }
 
 // memoryIn makes the parts that remember. rdb is nil where there is no Redis.
-func memoryIn(rdb *redis.Client, c *Config, lease time.Duration, m *metrics.Queue, log *slog.Logger) (memory, error) {
+func memoryIn(rdb *redis.Client, c *config.Config, lease time.Duration, m *metrics.Queue, log *slog.Logger) (memory, error) {
 	if rdb == nil {
 		return inProcess(lease), nil
 	}
@@ -59,7 +60,7 @@ func memoryIn(rdb *redis.Client, c *Config, lease time.Duration, m *metrics.Queu
 	if err != nil {
 		return memory{}, err
 	}
-	kept, err := c.openLogs()
+	kept, err := openLogs(c)
 	if err != nil {
 		return memory{}, err
 	}
@@ -143,7 +144,7 @@ type numbers struct {
 	agent    *metrics.Agent
 }
 
-func newNumbers(c *Config) numbers {
+func newNumbers(c *config.Config) numbers {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	var forges []string

@@ -9,6 +9,7 @@ import (
 
 	"github.com/millrace-ci/millrace/agent"
 	"github.com/millrace-ci/millrace/agent/report"
+	"github.com/millrace-ci/millrace/cmd/millrace/config"
 	"github.com/millrace-ci/millrace/triggers"
 	"github.com/millrace-ci/millrace/triggers/gitea"
 	"github.com/millrace-ci/millrace/triggers/github"
@@ -23,20 +24,20 @@ type forge interface {
 }
 
 // forgeKinds is the table of forges: to add one, add its line.
-var forgeKinds = map[string]func(ForgeConfig) (forge, error){
-	"github": func(f ForgeConfig) (forge, error) {
-		return github.New(github.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: f.secrets()})
+var forgeKinds = map[string]func(config.Forge) (forge, error){
+	"github": func(f config.Forge) (forge, error) {
+		return github.New(github.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: webhookSecrets(f)})
 	},
-	"gitlab": func(f ForgeConfig) (forge, error) {
-		return gitlab.New(gitlab.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: f.secrets()})
+	"gitlab": func(f config.Forge) (forge, error) {
+		return gitlab.New(gitlab.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: webhookSecrets(f)})
 	},
-	"gitea": func(f ForgeConfig) (forge, error) {
-		return gitea.New(gitea.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: f.secrets()})
+	"gitea": func(f config.Forge) (forge, error) {
+		return gitea.New(gitea.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: webhookSecrets(f)})
 	},
 }
 
 // buildForges makes the configured forges, and reports all that is wrong with them at once.
-func buildForges(c *Config) (map[string]agent.Forge, map[string]triggers.Source, error) {
+func buildForges(c *config.Config) (map[string]agent.Forge, map[string]triggers.Source, error) {
 	forges, sources := map[string]agent.Forge{}, map[string]triggers.Source{}
 	var errs []error
 	for i, f := range c.Forges {
@@ -56,6 +57,12 @@ func buildForges(c *Config) (map[string]agent.Forge, map[string]triggers.Source,
 	return forges, sources, errors.Join(errs...)
 }
 
+// checkForges reports what is wrong with the configured forges.
+func checkForges(c *config.Config) error {
+	_, _, err := buildForges(c)
+	return err
+}
+
 // kindsOfForge names the kinds that there are: "gitea, github or gitlab".
 func kindsOfForge() string {
 	kinds := slices.Sorted(maps.Keys(forgeKinds))
@@ -63,7 +70,7 @@ func kindsOfForge() string {
 	return strings.Join(kinds[:last], ", ") + " or " + kinds[last]
 }
 
-func (f ForgeConfig) secrets() triggers.Secrets {
+func webhookSecrets(f config.Forge) triggers.Secrets {
 	var all triggers.Secrets
 	for _, s := range f.WebhookSecrets {
 		all = append(all, triggers.WebhookSecret{Value: s.Secret, Repositories: s.Repositories, PerRepository: s.PerRepository})

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-ci/millrace/agent"
+	"github.com/millrace-ci/millrace/cmd/millrace/config"
 	"github.com/millrace-ci/millrace/runners"
 	"github.com/millrace-ci/millrace/runners/kube"
 	"github.com/millrace-ci/millrace/runners/local"
@@ -21,26 +22,26 @@ const keeperCommand = "_job"
 
 // runnerBuilder makes the configured runners. Those of one cluster share what is known of it.
 type runnerBuilder struct {
-	cfg      *Config
+	cfg      *config.Config
 	data     *dataFolder
 	log      *slog.Logger
 	clusters map[kube.ClusterConfig]*kube.Cluster
 }
 
 // runnerKinds is the table of runners: to add one, add its line.
-var runnerKinds = map[string]func(*runnerBuilder, RunnerConfig) (agent.Runner, error){
+var runnerKinds = map[string]func(*runnerBuilder, config.Runner) (agent.Runner, error){
 	"local": (*runnerBuilder).local,
 	"kube":  (*runnerBuilder).kube,
 }
 
 // rendererKinds is what says what jobs of a runner become, of each kind that can.
-var rendererKinds = map[string]func(*Config, RunnerConfig) runners.Renderer{
-	"local": func(*Config, RunnerConfig) runners.Renderer { return local.Config{Read: readKept} },
-	"kube":  func(c *Config, r RunnerConfig) runners.Renderer { return c.kube(r) },
+var rendererKinds = map[string]func(*config.Config, config.Runner) runners.Renderer{
+	"local": func(*config.Config, config.Runner) runners.Renderer { return local.Config{Read: readKept} },
+	"kube":  func(c *config.Config, r config.Runner) runners.Renderer { return kubeConfig(c, r) },
 }
 
 // buildRunners makes the configured runners, and what lets them watch: run blocks until its context ends.
-func buildRunners(c *Config, data *dataFolder, log *slog.Logger) (all map[string]agent.Runner, run func(context.Context) error, err error) {
+func buildRunners(c *config.Config, data *dataFolder, log *slog.Logger) (all map[string]agent.Runner, run func(context.Context) error, err error) {
 	b := &runnerBuilder{c, data, log, map[kube.ClusterConfig]*kube.Cluster{}}
 	all = map[string]agent.Runner{}
 	for _, r := range c.Runners {
@@ -55,7 +56,7 @@ func buildRunners(c *Config, data *dataFolder, log *slog.Logger) (all map[string
 }
 
 // local makes a runner whose line bears the data folder's id, so that no other host leases what can only be joined here.
-func (b *runnerBuilder) local(r RunnerConfig) (agent.Runner, error) {
+func (b *runnerBuilder) local(r config.Runner) (agent.Runner, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return agent.Runner{}, fmt.Errorf("find this program: %w", err)
@@ -67,19 +68,19 @@ func (b *runnerBuilder) local(r RunnerConfig) (agent.Runner, error) {
 }
 
 // kube makes a runner whose line every agent shares: any of them can join what runs in a cluster.
-func (b *runnerBuilder) kube(r RunnerConfig) (agent.Runner, error) {
+func (b *runnerBuilder) kube(r config.Runner) (agent.Runner, error) {
 	cluster, err := b.cluster(kube.ClusterConfig{Kubeconfig: r.Kubeconfig, Context: r.Context, QPS: r.QPS, Log: b.log})
 	if err != nil {
 		return agent.Runner{}, err
 	}
-	cfg := b.cfg.kube(r)
+	cfg := kubeConfig(b.cfg, r)
 	cfg.Cluster, cfg.Log = cluster, b.log
 	made, err := kube.New(cfg)
 	return agent.Runner{Line: r.Name, Runner: made}, err
 }
 
 // kube is how a runner of kind kube is set up, but for its cluster.
-func (c *Config) kube(r RunnerConfig) kube.Config {
+func kubeConfig(c *config.Config, r config.Runner) kube.Config {
 	p := r.Policy
 	cfg := kube.Config{
 		Namespace: r.Namespace, GitImage: cmp.Or(c.Images.Git, kube.DefaultGit), Mirrors: c.Images.Mirrors, Read: readKept,

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/millrace-ci/millrace/cmd/millrace/config"
 	"github.com/millrace-ci/millrace/triggers"
 )
 
@@ -42,7 +43,7 @@ func (f *eventFlags) event(ctx context.Context) (triggers.Event, error) {
 	if !ok {
 		return triggers.Event{}, usage(fmt.Errorf("--forge %q: say which kind of forge sent --event: %s", f.forge, kindsOfForge()))
 	}
-	source, err := build(ForgeConfig{Name: f.forge, URL: "http://localhost"})
+	source, err := build(config.Forge{Name: f.forge, URL: "http://localhost"})
 	if err != nil {
 		return triggers.Event{}, err
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/millrace-ci/millrace/agent/template"
+	"github.com/millrace-ci/millrace/cmd/millrace/config"
 	"github.com/millrace-ci/millrace/runners/kube"
 )
 
@@ -33,7 +34,7 @@ registries. What pipelines name comes on top.`,
 			if err != nil {
 				return usage(err)
 			}
-			images := cfg.usedImages()
+			images := usedImages(cfg)
 			return output.print(s.out, images, func(w io.Writer) error { return listImages(w, images) })
 		},
 	}
@@ -42,7 +43,7 @@ registries. What pipelines name comes on top.`,
 	return c
 }
 
-func (c *Config) usedImages() []usedImage {
+func usedImages(c *config.Config) []usedImage {
 	all := []usedImage{
 		{For: "every clone", Image: cmp.Or(c.Images.Git, kube.DefaultGit)},
 		{For: "docker_build", Image: cmp.Or(c.Images.Kaniko, template.DefaultKaniko)},
@@ -61,4 +62,13 @@ func listImages(w io.Writer, images []usedImage) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\n", i.For, i.Image, i.From)
 	}
 	return t.Flush()
+}
+
+// platform is what the built-in templates are told of the operator's images and registries.
+func platform(c *config.Config) template.Platform {
+	p := template.Platform{Git: cmp.Or(c.Images.Git, kube.DefaultGit), Kaniko: c.Images.Kaniko, Kubectl: c.Images.Kubectl, Mirrors: c.Images.Mirrors}
+	for _, r := range c.Registries {
+		p.Registries = append(p.Registries, template.Registry{Host: r.Host, CA: r.CA, Insecure: r.Insecure})
+	}
+	return p
 }

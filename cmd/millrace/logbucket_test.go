@@ -10,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/millrace-ci/millrace/agent/logs"
+	"github.com/millrace-ci/millrace/cmd/millrace/config"
 	"github.com/millrace-ci/millrace/internal/redistest"
 	"github.com/millrace-ci/millrace/metrics"
 )
@@ -29,13 +30,13 @@ func TestLogBucket(t *testing.T) {
 		"file://srv/millrace":  `logs.bucket: "file://srv/millrace" names no folder: write file:///srv/millrace/logs, or file://./logs for one below the working folder`,
 		"file://%zz":           `logs.bucket: "file://%zz" is no URL, like file:///srv/millrace/logs`,
 	} {
-		c := defaults()
+		c := config.Default()
 		c.Logs.Bucket = bucket
-		if err := c.complete(); err != nil {
+		if err := c.Complete(); err != nil {
 			t.Fatal(err)
 		}
 		got := ""
-		if err := c.validateLogs(); err != nil {
+		if err := checkLogs(c); err != nil {
 			got = err.Error()
 		}
 		if got != want {
@@ -48,16 +49,16 @@ func TestLogBucket(t *testing.T) {
 func TestLogBucketIsShared(t *testing.T) {
 	t.Parallel()
 	for roles, want := range map[string]bool{"hook,plan,work,report,web": true, "report": true, "web": false, "report,web": false} {
-		c := defaults()
+		c := config.Default()
 		c.Roles = strings.Split(roles, ",")
-		if err := c.complete(); err != nil {
+		if err := c.Complete(); err != nil {
 			t.Fatal(err)
 		}
-		if err := c.validateLogs(); (err == nil) != want {
+		if err := checkLogs(c); (err == nil) != want {
 			t.Errorf("%s: got %v", roles, err)
 		}
 		c.Logs.Bucket = "file:///srv/shared"
-		if err := c.validateLogs(); err != nil {
+		if err := checkLogs(c); err != nil {
 			t.Errorf("%s with a bucket: got %v", roles, err)
 		}
 	}
@@ -66,9 +67,9 @@ func TestLogBucketIsShared(t *testing.T) {
 // TestLogsAreKeptInTheDataFolder ends a log in the memory that a daemon has, in a folder whose name is hard to write as a URL.
 func TestLogsAreKeptInTheDataFolder(t *testing.T) {
 	t.Parallel()
-	c := defaults()
+	c := config.Default()
 	c.Data = filepath.Join(t.TempDir(), "data ? 100%")
-	if err := c.complete(); err != nil {
+	if err := c.Complete(); err != nil {
 		t.Fatal(err)
 	}
 	m := metrics.NewQueue(prometheus.NewRegistry(), "plan", "work", "report", "reap")

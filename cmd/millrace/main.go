@@ -1,5 +1,5 @@
 // Command millrace is the daemon and everything that one says to it from a shell. It is the only package that knows
-// every implementation: config.go reads what the operator wants, build*.go make the parts of it, serve.go lets them run.
+// every implementation: package config reads what the operator wants, build*.go make the parts of it, serve.go lets them run.
 // Nothing calls it but people and scripts; it decides nothing about events, runs or jobs.
 package main
 

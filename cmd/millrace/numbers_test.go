@@ -4,13 +4,15 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/millrace-ci/millrace/cmd/millrace/config"
 )
 
 // TestNumbers checks that Go's and the process's own numbers are published beside ours, and that no label of ours names
 // something of which there is no end.
 func TestNumbers(t *testing.T) {
 	t.Parallel()
-	families, err := newNumbers(&Config{Forges: []ForgeConfig{{Name: "gitea"}}}).registry.Gather()
+	families, err := newNumbers(&config.Config{Forges: []config.Forge{{Name: "gitea"}}}).registry.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -13,23 +13,32 @@ import (
 
 	"github.com/redis/go-redis/v9"
 	"github.com/redis/go-redis/v9/maintnotifications"
+
+	"github.com/millrace-ci/millrace/cmd/millrace/config"
+	"github.com/millrace-ci/millrace/triggers"
 )
 
 // redisPatience is how long a Redis may take to answer at start. One that says that it loads its data may take longer.
 const redisPatience = 5 * time.Second
 
-// options reads the URL. Its error does not show it: it may hold a password.
-func (c RedisConfig) options() (*redis.Options, error) {
-	if c.URL == "" {
+// redisOptions reads the URL. Its error does not show it: it may hold a password.
+func redisOptions(address triggers.Secret) (*redis.Options, error) {
+	if address == "" {
 		return nil, nil //nolint:nilnil // No URL, no options, no mistake.
 	}
-	opt, err := redis.ParseURL(string(c.URL))
+	opt, err := redis.ParseURL(string(address))
 	if err != nil { // every text of it may quote the password: a "/" or "%" in it moves the URL's parts
 		return nil, errors.New("redis.url: cannot be read: write redis://:PASSWORD@HOST:6379/DB, rediss:// or unix:///PATH, " +
 			"and what is special in a password as %40 for @, %2F for /, %3A for :, %25 for %")
 	}
 	opt.DialTimeout = redisPatience
 	return opt, nil
+}
+
+// checkRedis checks that redis.url can be read.
+func checkRedis(c *config.Config) error {
+	_, err := redisOptions(c.Redis.URL)
+	return err
 }
 
 // connection is the Redis that remembers.
@@ -40,14 +49,14 @@ type connection struct {
 
 // connectRedis connects to the Redis that is configured or, without one, to a redis-server of our own in the data
 // folder. The caller closes the connection.
-func connectRedis(ctx context.Context, c *Config, log *slog.Logger) (connection, error) {
+func connectRedis(ctx context.Context, c *config.Config, log *slog.Logger) (connection, error) {
 	redis.SetLogger(clientLog{log}) // it is a global of go-redis; without it plain text comes into our JSON
-	opt, err := c.Redis.options()
+	opt, err := redisOptions(c.Redis.URL)
 	if err != nil {
 		return connection{}, usage(err)
 	}
 	if opt != nil {
-		opt.PoolSize = max(opt.PoolSize, c.connections())
+		opt.PoolSize = max(opt.PoolSize, connections(c))
 		rdb, err := checkedRedis(ctx, opt, nil, log)
 		if err != nil {
 			return connection{}, fmt.Errorf("redis at %s (redis.url): %w", opt.Addr, err)
@@ -63,7 +72,7 @@ func connectRedis(ctx context.Context, c *Config, log *slog.Logger) (connection,
 	if err != nil {
 		return connection{}, fmt.Errorf("embedded redis: %w", err)
 	}
-	opt = &redis.Options{Network: "unix", Addr: server.socket, PoolSize: c.connections()}
+	opt = &redis.Options{Network: "unix", Addr: server.socket, PoolSize: connections(c)}
 	rdb, err := checkedRedis(ctx, opt, server.ended, log)
 	if err != nil {
 		server.stop()
@@ -76,7 +85,7 @@ func connectRedis(ctx context.Context, c *Config, log *slog.Logger) (connection,
 // connections is the size of the pool: what go-redis takes by default for calls that come and go, and one for each
 // blocking read, which holds its own while it waits. Without those, an agent with few cores and many runners would wait
 // with all it has, and could not ask for anything.
-func (c *Config) connections() int {
+func connections(c *config.Config) int {
 	const (
 		lines     = 3 // plan, report, reap; each runner has one more
 		followers = 4 // reads of logs that wait at a time, see redislogs

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace-ci/millrace/cmd/millrace/config"
 	"github.com/millrace-ci/millrace/internal/redistest"
 	"github.com/millrace-ci/millrace/triggers"
 )
@@ -92,7 +93,7 @@ func TestPasswordIsHidden(t *testing.T) {
 		"redis://:hush%crhush@localhost:6379", "redis://:hush/hush@localhost", "redis://:12/hush@localhost", "redis://:hu sh@localhost",
 		"hush:hush@localhost:6379", "redis://:hush@localhost:port", "redis://:hush#hush@localhost", "redis://:hush@local host", "redis://:12/0?hush@localhost",
 	} {
-		_, err := RedisConfig{URL: triggers.Secret(url)}.options()
+		_, err := redisOptions(triggers.Secret(url))
 		if err == nil || strings.Contains(err.Error(), "hush") || strings.Contains(err.Error(), "%cr") || !strings.HasPrefix(err.Error(), "redis.url: cannot be read: write redis://") {
 			t.Errorf("%s: got %v", url, err)
 		}
@@ -105,7 +106,7 @@ func TestConnections(t *testing.T) {
 	server := redistest.Start(t, "--appendonly", "yes")
 	base := 10*runtime.GOMAXPROCS(0) + 3 + 4
 	for query, want := range map[string]int{"": base + 2, "?pool_size=1": base + 2, "?pool_size=1000": 1000} {
-		c := &Config{Redis: RedisConfig{URL: triggers.Secret(server.URL() + query)}, Runners: make([]RunnerConfig, 2)}
+		c := &config.Config{Redis: config.Redis{URL: triggers.Secret(server.URL() + query)}, Runners: make([]config.Runner, 2)}
 		conn, err := connectRedis(t.Context(), c, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
@@ -173,7 +174,7 @@ func TestRedisGone(t *testing.T) {
 			p.says(t, `"msg":"lease failed"`)
 			code, took := p.end(t, syscall.SIGTERM)
 			t.Logf("ended after %v", took)
-			if grace := defaults().ShutdownGrace; code != 0 || took > grace {
+			if grace := config.Default().ShutdownGrace; code != 0 || took > grace {
 				t.Errorf("it ended with %d after %v\n%s", code, took, p.out)
 			}
 			for line := range strings.Lines(p.out.String()) {

@@ -11,11 +11,12 @@ import (
 
 	"github.com/millrace-ci/millrace/agent/api"
 	"github.com/millrace-ci/millrace/agent/web"
+	"github.com/millrace-ci/millrace/cmd/millrace/config"
 )
 
 // routes mounts everything that is asked over HTTP. Webhooks are signed, and health and metrics tell nothing of
 // anybody's code; all else is for people on this machine.
-func (c *Config) routes(hooks http.Handler, actions api.Actions, token api.Token, m memory, n numbers, ready readiness, log *slog.Logger) http.Handler {
+func routes(c *config.Config, hooks http.Handler, actions api.Actions, token api.Token, m memory, n numbers, ready readiness, log *slog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	if slices.Contains(c.Roles, "hook") {
 		mux.Handle("/hooks/{forge}", hooks)

@@ -19,6 +19,7 @@ import (
 
 	"github.com/millrace-ci/millrace/agent"
 	"github.com/millrace-ci/millrace/agent/template"
+	"github.com/millrace-ci/millrace/cmd/millrace/config"
 	"github.com/millrace-ci/millrace/triggers/door"
 	"github.com/millrace-ci/millrace/triggers/repo"
 )
@@ -60,7 +61,7 @@ type options struct {
 }
 
 // serve builds the parts in flow order and lets them run until ctx ends.
-func serve(ctx context.Context, c *Config, o options) error {
+func serve(ctx context.Context, c *config.Config, o options) error {
 	data, err := openData(c.Data)
 	if err != nil {
 		return err
@@ -93,10 +94,10 @@ func serve(ctx context.Context, c *Config, o options) error {
 		return err
 	}
 	a, err := agent.New(agent.Config{
-		Name: agentName(), URL: c.Server.URL, Roles: c.agentRoles(),
-		Forges: forges, Runners: runners, DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(c.platform()), Definitions: repo.New(repo.Config{Log: o.log}),
+		Name: agentName(), URL: c.Server.URL, Roles: agentRoles(c),
+		Forges: forges, Runners: runners, DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(platform(c)), Definitions: repo.New(repo.Config{Log: o.log}),
 		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Logs: mem.logs,
-		Secrets: c.secrets(), Token: token,
+		Secrets: secrets(c), Token: token,
 		LeaseTime: o.lease, KeepFor: c.Retention.Deliveries, KeepBytes: int64(c.Retention.DeliveriesBytes), StopGrace: stopGrace,
 		Now: time.Now, Metrics: nums.agent, Log: o.log,
 	})
@@ -111,7 +112,7 @@ func serve(ctx context.Context, c *Config, o options) error {
 	}
 	ready := readiness(func(ctx context.Context) error { return checkMemory(ctx, rdb) })
 	return live(ctx, c, o.log, parts{
-		agent: a, door: d, redis: conn, watch: watch, ready: ready, handler: c.routes(d, a, token, mem, nums, ready, o.log),
+		agent: a, door: d, redis: conn, watch: watch, ready: ready, handler: routes(c, d, a, token, mem, nums, ready, o.log),
 	})
 }
 
@@ -130,7 +131,7 @@ type parts struct {
 
 // live runs the parts until ctx ends or one fails. When ctx ends, nothing new is taken on (intake), and what is being
 // done has the grace to end (work).
-func live(ctx context.Context, c *Config, log *slog.Logger, p parts) error {
+func live(ctx context.Context, c *config.Config, log *slog.Logger, p parts) error {
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Server.Listen)
 	if err != nil {
 		return fmt.Errorf("%w: is another millrace running there? (server.listen, --listen)", err)
@@ -193,7 +194,7 @@ func agentName() string {
 	return host + "-" + strings.ToLower(rand.Text()[:8])
 }
 
-func (c *Config) agentRoles() agent.Roles {
+func agentRoles(c *config.Config) agent.Roles {
 	has := func(role string) bool { return slices.Contains(c.Roles, role) }
 	return agent.Roles{Plan: has("plan"), Work: has("work"), Report: has("report")}
 }

@@ -48,7 +48,7 @@ func newSketcher(file string) (*sketcher, error) {
 	mem := inProcess(leaseTime)
 	s.agent, err = agent.New(agent.Config{
 		Name: "explain", URL: c.Server.URL, Forges: forges, Runners: known, DefaultRunner: c.DefaultRunner,
-		Catalogue: template.Builtin(c.platform()), Definitions: nothing{}, Secrets: c.secrets(),
+		Catalogue: template.Builtin(platform(c)), Definitions: nothing{}, Secrets: secrets(c),
 		Token:  func(string, string, int) string { return mask.Hidden },
 		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Logs: mem.logs,
 		LeaseTime: leaseTime, StopGrace: stopGrace, Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),

@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/millrace-ci/millrace/cmd/millrace/config"
 )
 
 // minSecret is how long the server's secret is at least, in bytes.
@@ -16,7 +18,7 @@ const minSecret = 26
 
 // taskTokens makes the tokens of attempts: HMAC-SHA256 of run/task/attempt with the server's secret, in hex. Nothing is
 // stored, and every agent that has the same secret knows them.
-func taskTokens(c *Config, data *dataFolder) (func(run, task string, attempt int) string, error) {
+func taskTokens(c *config.Config, data *dataFolder) (func(run, task string, attempt int) string, error) {
 	secret, err := serverSecret(c.Server.SecretFile, data)
 	if err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ var (
 // law is the whole import law. The first row that names a folder decides.
 var law = []room{
 	{paths: []string{"cmd/millrace"}, free: true},
+	{paths: []string{"cmd/millrace/config"}, may: []string{"triggers", "agent/param"}},
 	{paths: []string{"*/*test", "*/*/*test", "test/*"}, free: true},
 	{paths: []string{"internal/arch"}, std: true},
 

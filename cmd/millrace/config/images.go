@@ -1,17 +1,13 @@
-package main
+package config
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
-
-	"github.com/millrace-ci/millrace/agent/template"
-	"github.com/millrace-ci/millrace/runners/kube"
 )
 
-// ImagesConfig is the images that Millrace itself starts, and where images come from instead of where they say.
-type ImagesConfig struct {
+// Images is the images that Millrace itself starts, and where images come from instead of where they say.
+type Images struct {
 	Mirrors map[string]string `mapstructure:"mirrors"` // by host, beginning of a path, or image; the longest wins
 	Git     string            `mapstructure:"git"`
 	Kaniko  string            `mapstructure:"kaniko"`
@@ -25,7 +21,7 @@ type Registry struct {
 	CAFile     string `mapstructure:"ca_file"`     // who signed its certificate
 	Insecure   bool   `mapstructure:"insecure"`    // it speaks plain HTTP, or its certificate is not checked
 
-	ca []byte // what CAFile holds
+	CA string `mapstructure:"-"` // what CAFile holds
 }
 
 // readCAs reads the certificates that are named by files.
@@ -40,7 +36,7 @@ func (c *Config) readCAs() error {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("registries[%d].ca_file: %w", i, err))
 		}
-		r.ca = data
+		r.CA = string(data)
 	}
 	return errors.Join(errs...)
 }
@@ -58,13 +54,4 @@ func (c *Config) validateRegistries() error {
 		seen[r.Host] = true
 	}
 	return errors.Join(errs...)
-}
-
-// platform is what the built-in templates are told of the operator's images and registries.
-func (c *Config) platform() template.Platform {
-	p := template.Platform{Git: cmp.Or(c.Images.Git, kube.DefaultGit), Kaniko: c.Images.Kaniko, Kubectl: c.Images.Kubectl, Mirrors: c.Images.Mirrors}
-	for _, r := range c.Registries {
-		p.Registries = append(p.Registries, template.Registry{Host: r.Host, CA: string(r.ca), Insecure: r.Insecure})
-	}
-	return p
 }

@@ -1,4 +1,6 @@
-package main
+// Package config is millrace.yaml: its keys, defaults and problems. Main loads it and builds the parts of what it says;
+// this package calls nobody, knows no implementation, and asks of the world only the files that the keys name.
+package config
 
 import (
 	"time"
@@ -10,38 +12,43 @@ import (
 // environment (MILLRACE_SERVER_LISTEN), flags. Relative paths are relative to the folder that millrace is started in.
 // docs/configuration.md tells the keys to operators.
 type Config struct {
-	Server        ServerConfig    `mapstructure:"server"`
-	Redis         RedisConfig     `mapstructure:"redis"`
-	Data          string          `mapstructure:"data"`           // folder of this agent
-	Roles         []string        `mapstructure:"roles"`          // what this agent does, of allRoles
-	Forges        []ForgeConfig   `mapstructure:"forges"`         // the Git hosts that it hears and tells
-	Runners       []RunnerConfig  `mapstructure:"runners"`        // where tasks run; none: one, local
-	DefaultRunner string          `mapstructure:"default_runner"` // of tasks that name none; "": the only runner
-	Secrets       []SecretConfig  `mapstructure:"secrets"`        // what tasks may be given and nobody sees
-	Images        ImagesConfig    `mapstructure:"images"`
-	Registries    []Registry      `mapstructure:"registries"`
-	Logs          LogsConfig      `mapstructure:"logs"`
-	Retention     RetentionConfig `mapstructure:"retention"`
-	ShutdownGrace time.Duration   `mapstructure:"shutdown_grace"` // for what is being done at a SIGTERM
+	Server        Server        `mapstructure:"server"`
+	Redis         Redis         `mapstructure:"redis"`
+	Data          string        `mapstructure:"data"`           // folder of this agent
+	Roles         []string      `mapstructure:"roles"`          // what this agent does, of allRoles
+	Forges        []Forge       `mapstructure:"forges"`         // the Git hosts that it hears and tells
+	Runners       []Runner      `mapstructure:"runners"`        // where tasks run; none: one, local
+	DefaultRunner string        `mapstructure:"default_runner"` // of tasks that name none; "": the only runner
+	Secrets       []Secret      `mapstructure:"secrets"`        // what tasks may be given and nobody sees
+	Images        Images        `mapstructure:"images"`
+	Registries    []Registry    `mapstructure:"registries"`
+	Logs          Logs          `mapstructure:"logs"`
+	Retention     Retention     `mapstructure:"retention"`
+	ShutdownGrace time.Duration `mapstructure:"shutdown_grace"` // for what is being done at a SIGTERM
 }
 
-// ServerConfig is where people and forges reach Millrace.
-type ServerConfig struct {
+// Server is where people and forges reach Millrace.
+type Server struct {
 	Listen string `mapstructure:"listen"` // host:port
 	URL    string `mapstructure:"url"`    // as people and forges write it; "": http:// and Listen
 
 	SecretFile string `mapstructure:"secret_file"` // what tokens of tasks are made with, the same for all agents; "": made in Data
 }
 
-// RedisConfig is where the state is.
-type RedisConfig struct {
+// Logs is where the logs of what has ended are kept.
+type Logs struct {
+	Bucket string `mapstructure:"bucket"` // URL; "": the folder logs in Data
+}
+
+// Redis is where the state is.
+type Redis struct {
 	URL triggers.Secret `mapstructure:"url"` // redis://, rediss:// or unix://, may hold a password; "": a redis-server of its own, in Data
 }
 
-// ForgeConfig is one Git host.
-type ForgeConfig struct {
+// Forge is one Git host.
+type Forge struct {
 	Name           string          `mapstructure:"name"`       // the hook's path: /hooks/NAME
-	Kind           string          `mapstructure:"kind"`       // one of forgeKinds
+	Kind           string          `mapstructure:"kind"`       // github, gitlab, gitea
 	URL            string          `mapstructure:"url"`        // of the host or its API
 	Token          triggers.Secret `mapstructure:"token"`      // reads repositories and writes statuses; "": public ones, and nothing is told
 	TokenFile      string          `mapstructure:"token_file"` // file that holds Token
@@ -58,8 +65,8 @@ type WebhookSecret struct {
 	PerRepository bool            `mapstructure:"per_repository"` // a master: each repository's secret is derived from it
 }
 
-// RetentionConfig says how long things are kept.
-type RetentionConfig struct {
+// Retention says how long things are kept.
+type Retention struct {
 	Deliveries      time.Duration `mapstructure:"deliveries"`
 	DeliveriesBytes Bytes         `mapstructure:"deliveries_bytes"`
 	Runs            time.Duration `mapstructure:"runs"` // of their logs
@@ -67,13 +74,13 @@ type RetentionConfig struct {
 
 var allRoles = []string{"hook", "plan", "work", "report", "web"}
 
-// defaults is the configuration of an operator who says nothing. complete fills in what depends on other keys.
-func defaults() *Config {
+// Default is the configuration of an operator who says nothing. Complete fills in what depends on other keys.
+func Default() *Config {
 	return &Config{
-		Server:        ServerConfig{Listen: "127.0.0.1:8080"},
+		Server:        Server{Listen: "127.0.0.1:8080"},
 		Data:          "./data",
 		Roles:         append([]string(nil), allRoles...),
-		Retention:     RetentionConfig{Deliveries: 168 * time.Hour, DeliveriesBytes: 512 << 20, Runs: 2160 * time.Hour},
+		Retention:     Retention{Deliveries: 168 * time.Hour, DeliveriesBytes: 512 << 20, Runs: 2160 * time.Hour},
 		ShutdownGrace: 30 * time.Second,
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"errors"
@@ -8,14 +8,11 @@ import (
 	"strings"
 	"time"
 
-	"github.com/millrace-ci/millrace/agent"
-	"github.com/millrace-ci/millrace/agent/run"
-	"github.com/millrace-ci/millrace/runners"
 	"github.com/millrace-ci/millrace/triggers"
 )
 
-// RunnerConfig is where tasks run. What stands below Capacity is for kind kube.
-type RunnerConfig struct {
+// Runner is where tasks run. What stands below Capacity is for kind kube.
+type Runner struct {
 	Name     string `mapstructure:"name"`
 	Kind     string `mapstructure:"kind"`     // local, kube
 	Capacity int    `mapstructure:"capacity"` // tasks at once; 0: the number of cores, or kubeCapacity
@@ -25,30 +22,30 @@ type RunnerConfig struct {
 	Namespace      string        `mapstructure:"namespace"`  // where jobs are made and their secrets lie
 	QPS            float32       `mapstructure:"qps"`        // calls a second of all runners of this cluster together; 0: 50
 	PendingTimeout time.Duration `mapstructure:"pending_timeout"`
-	Policy         PolicyConfig  `mapstructure:"policy"`
+	Policy         Policy        `mapstructure:"policy"`
 }
 
 // kubeCapacity is how many jobs of a cluster one agent watches at once, where nothing is said.
 const kubeCapacity = 200
 
-// PolicyConfig is what tasks may ask of a cluster.
-type PolicyConfig struct {
+// Policy is what tasks may ask of a cluster.
+type Policy struct {
 	ServiceAccounts []string          `mapstructure:"service_accounts"`
 	NodeSelector    map[string]string `mapstructure:"node_selector"`
 	Tolerations     []string          `mapstructure:"tolerations"`
-	Max             ResourcesConfig   `mapstructure:"max"`
-	Default         ResourcesConfig   `mapstructure:"default"`
+	Max             Resources         `mapstructure:"max"`
+	Default         Resources         `mapstructure:"default"`
 	PodSecurity     string            `mapstructure:"pod_security"`
 }
 
-// ResourcesConfig is Kubernetes quantities of one container.
-type ResourcesConfig struct {
+// Resources is Kubernetes quantities of one container.
+type Resources struct {
 	CPU    string `mapstructure:"cpu"`
 	Memory string `mapstructure:"memory"`
 }
 
-// SecretConfig is one secret: where it is kept, and who may use it.
-type SecretConfig struct {
+// Secret is one secret: where it is kept, and who may use it.
+type Secret struct {
 	Name         string   `mapstructure:"name"`
 	Kubernetes   string   `mapstructure:"kubernetes"` // NAMESPACE/NAME of a Secret, or
 	File         string   `mapstructure:"file"`       // NAME=value lines, or
@@ -62,7 +59,7 @@ type SecretConfig struct {
 // completeRunners fills in what depends on the kind of a runner.
 func (c *Config) completeRunners() {
 	if len(c.Runners) == 0 {
-		c.Runners = []RunnerConfig{{Name: "local", Kind: "local"}}
+		c.Runners = []Runner{{Name: "local", Kind: "local"}}
 	}
 	for i := range c.Runners {
 		switch r := &c.Runners[i]; {
@@ -79,11 +76,11 @@ func (c *Config) completeRunners() {
 }
 
 func (c *Config) validateRunners() error {
-	errs := []error{unique("runners", c.Runners, func(r RunnerConfig) string { return r.Name })}
+	errs := []error{unique("runners", c.Runners, func(r Runner) string { return r.Name })}
 	for i, r := range c.Runners {
 		errs = append(errs, r.validate(fmt.Sprintf("runners[%d]", i)))
 	}
-	switch named := slices.ContainsFunc(c.Runners, func(r RunnerConfig) bool { return r.Name == c.DefaultRunner }); {
+	switch named := slices.ContainsFunc(c.Runners, func(r Runner) bool { return r.Name == c.DefaultRunner }); {
 	case c.DefaultRunner == "":
 		errs = append(errs, errors.New("default_runner: there are several runners: say which one tasks get that name none"))
 	case !named:
@@ -92,7 +89,7 @@ func (c *Config) validateRunners() error {
 	return errors.Join(errs...)
 }
 
-func (r RunnerConfig) validate(key string) error {
+func (r Runner) validate(key string) error {
 	var errs []error
 	if r.Capacity < 0 {
 		errs = append(errs, fmt.Errorf("%s.capacity: must be more than 0", key))
@@ -111,7 +108,7 @@ func (r RunnerConfig) validate(key string) error {
 }
 
 // onlyKube refuses what a local runner would silently not do.
-func (r RunnerConfig) onlyKube(key string) error {
+func (r Runner) onlyKube(key string) error {
 	var said []string
 	for name, given := range map[string]bool{
 		"kubeconfig": r.Kubeconfig != "", "context": r.Context != "", "namespace": r.Namespace != "", "qps": r.QPS != 0, "pending_timeout": r.PendingTimeout != 0,
@@ -128,7 +125,7 @@ func (r RunnerConfig) onlyKube(key string) error {
 }
 
 func (c *Config) validateSecrets() error {
-	errs := []error{unique("secrets", c.Secrets, func(s SecretConfig) string { return s.Name })}
+	errs := []error{unique("secrets", c.Secrets, func(s Secret) string { return s.Name })}
 	kinds := []string{string(triggers.Push), string(triggers.Tag), string(triggers.PullRequest)}
 	for i, s := range c.Secrets {
 		places := 0
@@ -151,16 +148,4 @@ func (c *Config) validateSecrets() error {
 		errs = append(errs, globs(fmt.Sprintf("secrets[%d].repositories", i), s.Repositories), globs(fmt.Sprintf("secrets[%d].refs", i), s.Refs))
 	}
 	return errors.Join(errs...)
-}
-
-// secrets is the operator's secrets by name.
-func (c *Config) secrets() map[string]agent.Secret {
-	all := map[string]agent.Secret{}
-	for _, s := range c.Secrets {
-		all[s.Name] = agent.Secret{
-			From:   runners.Keeper{Kubernetes: s.Kubernetes, File: s.File, Env: s.Environment},
-			Policy: run.SecretPolicy{Repositories: s.Repositories, Events: s.Events, Refs: s.Refs, Templates: s.Templates},
-		}
-	}
-	return all
 }

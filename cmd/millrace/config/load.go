@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"cmp"
@@ -13,9 +13,9 @@ import (
 	"github.com/spf13/viper"
 )
 
-// loadConfig reads the defaults, then file ("" = ./millrace.yaml if there is one), then the environment, then flags,
-// and reports everything that is wrong at once.
-func loadConfig(file string, flags map[string]any) (*Config, error) {
+// Load reads the defaults, then file ("" = ./millrace.yaml if there is one), then the environment, then flags,
+// and reports everything that is wrong at once, also what the parts that are built of it say, each in its check.
+func Load(file string, flags map[string]any, checks ...func(*Config) error) (*Config, error) {
 	v := viper.NewWithOptions(viper.KeyDelimiter(delimiter))
 	known := keysOf(reflect.TypeFor[Config](), "")
 	for key, t := range known {
@@ -37,8 +37,12 @@ func loadConfig(file string, flags map[string]any) (*Config, error) {
 	if err := ownWords(settings, found, known); err != nil {
 		return nil, err
 	}
-	c := defaults()
-	if err := errors.Join(decode(settings, c), c.complete(), c.Validate()); err != nil {
+	c := Default()
+	errs := []error{decode(settings, c), c.Complete(), c.Validate()}
+	for _, check := range checks {
+		errs = append(errs, check(c))
+	}
+	if err := errors.Join(errs...); err != nil {
 		return nil, badConfig(cmp.Or(v.ConfigFileUsed(), file), err)
 	}
 	return c, nil
@@ -96,7 +100,7 @@ func envName(key string) string {
 func keysOf(t reflect.Type, prefix string) map[string]reflect.Type {
 	all := map[string]reflect.Type{}
 	for f := range t.Fields() {
-		if !f.IsExported() {
+		if f.Tag.Get("mapstructure") == "-" {
 			continue
 		}
 		key, value := prefix+f.Tag.Get("mapstructure"), f.Type

@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"cmp"
@@ -17,18 +17,23 @@ import (
 	"github.com/millrace-ci/millrace/triggers"
 )
 
-// complete fills in the defaults that depend on other keys, makes the data folder's path absolute, and reads the
+// Complete fills in the defaults that depend on other keys, makes the data folder's path absolute, and reads the
 // secrets that are named by files. It reports all problems at once.
-func (c *Config) complete() error {
+func (c *Config) Complete() error {
 	data, err := filepath.Abs(c.Data)
 	if c.Data == "" {
 		err = errors.New("data: is empty: name a folder")
 	}
 	c.Data = data
 	c.Server.URL = strings.TrimRight(cmp.Or(c.Server.URL, reachable(c.Server.Listen)), "/")
-	c.Logs.Bucket = cmp.Or(c.Logs.Bucket, c.ownLogs())
+	c.Logs.Bucket = cmp.Or(c.Logs.Bucket, c.OwnLogs())
 	c.completeRunners()
 	return errors.Join(err, c.readSecrets(), c.readCAs())
+}
+
+// OwnLogs is the bucket of an agent for which none is named.
+func (c *Config) OwnLogs() string {
+	return (&url.URL{Scheme: "file", Path: filepath.ToSlash(filepath.Join(c.Data, "logs"))}).String()
 }
 
 // reachable is the URL of what listens at an address, for somebody on this machine.
@@ -76,7 +81,7 @@ func readSecret(key string, secret *triggers.Secret, file string) error {
 // Validate reports all problems at once. What belongs to one room, that room validates.
 func (c *Config) Validate() error {
 	errs := []error{
-		c.validateServer(), c.validateRoles(), c.validateLogs(), c.validateForges(), c.validateRunners(), c.validateSecrets(), c.validateRegistries(),
+		c.validateServer(), c.validateRoles(), c.validateForges(), c.validateRunners(), c.validateSecrets(), c.validateRegistries(),
 	}
 	for _, d := range []struct {
 		key   string
@@ -95,17 +100,14 @@ func (c *Config) Validate() error {
 }
 
 func (c *Config) validateServer() error {
-	var errs []error
 	_, port, err := net.SplitHostPort(c.Server.Listen)
 	if n, notNumber := strconv.Atoi(port); err != nil || notNumber != nil || n < 1 || n > 65535 {
-		errs = append(errs, fmt.Errorf("server.listen: %q is no address: write HOST:PORT, like 127.0.0.1:8080 or :8080", c.Server.Listen))
-	} else if err := triggers.CheckURL(c.Server.URL); err != nil {
-		errs = append(errs, fmt.Errorf("server.url: %w", err))
+		return fmt.Errorf("server.listen: %q is no address: write HOST:PORT, like 127.0.0.1:8080 or :8080", c.Server.Listen)
 	}
-	if _, err := c.Redis.options(); err != nil {
-		errs = append(errs, err)
+	if err := triggers.CheckURL(c.Server.URL); err != nil {
+		return fmt.Errorf("server.url: %w", err)
 	}
-	return errors.Join(errs...)
+	return nil
 }
 
 // validateRoles checks the roles. Only report and web need nothing but Redis.
@@ -128,8 +130,7 @@ func (c *Config) validateRoles() error {
 }
 
 func (c *Config) validateForges() error {
-	_, _, err := buildForges(c)
-	errs := []error{unique("forges", c.Forges, func(f ForgeConfig) string { return f.Name }), err}
+	errs := []error{unique("forges", c.Forges, func(f Forge) string { return f.Name })}
 	for i, f := range c.Forges {
 		errs = append(errs, globs(fmt.Sprintf("forges[%d].repositories", i), f.Repositories), checkSSH(i, f.SSHURL))
 	}

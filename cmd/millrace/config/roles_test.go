@@ -1,4 +1,4 @@
-package main
+package config
 
 import (
 	"strings"
@@ -12,7 +12,7 @@ func TestRolesTogether(t *testing.T) {
 		"hook,plan,work,report,web": true, "hook,plan,work": true, "plan,work": true, "report": true, "web": true, "report,web": true,
 		"hook": false, "plan": false, "work": false, "hook,plan": false, "plan,report": false, "work,web": false, "hook,work": false, "hook,report,web": false,
 	} {
-		c := defaults()
+		c := Default()
 		c.Roles = strings.Split(roles, ",")
 		err := c.validateRoles()
 		if (err == nil) != want {
