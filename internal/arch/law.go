@@ -26,7 +26,7 @@ var law = []room{
 	{paths: []string{"cmd/millrace"}, free: true},
 	{paths: []string{"cmd/millrace/config"}, may: []string{"triggers", "agent/param"}},
 	{paths: []string{"*/*test", "*/*/*test", "test/*"}, free: true},
-	{paths: []string{"internal/arch"}, std: true},
+	{paths: []string{"internal/arch", "internal/ondisk"}, std: true},
 
 	{paths: []string{"triggers", "queue", "runners", "agent/report", "agent/logs"}, std: true},
 	{paths: []string{"triggers/inbox"}, std: true, may: []string{"triggers"}},
@@ -57,9 +57,9 @@ var impure = []string{"os", "net", "net/http", "log/slog", "math/rand", "math/ra
 // clocks is what a pure package does not take from package time: facts carry their own time.
 var clocks = []string{"Now", "Since", "After"}
 
-// adapters is the row of root's implementations: their root, what their root may import, numbers and masking.
+// adapters is the row of root's implementations: their root, what their root may import, numbers, masking, and waiting for the disk.
 func adapters(root string, its ...string) room {
-	return room{paths: []string{root + "/*"}, may: join([]string{root}, its, []string{"metrics", "agent/mask"})}
+	return room{paths: []string{root + "/*"}, may: join([]string{root}, its, []string{"metrics", "agent/mask", "internal/ondisk"})}
 }
 
 // roomOf returns the row that names the package in folder.

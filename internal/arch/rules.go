@@ -21,8 +21,8 @@ func (h *house) imports(f *file) {
 		switch {
 		case spec.Name != nil && spec.Name.Name == ".":
 			h.say(spec.Pos(), "a dot import hides where a name is from")
-		case isOurs && strings.HasPrefix(ours, "cmd/"):
-			h.say(spec.Pos(), "nobody imports %s", ours)
+		case isOurs && strings.HasPrefix(ours, "cmd/") && !strings.HasPrefix(ours, f.folder+"/"):
+			h.say(spec.Pos(), "nobody else imports %s", ours)
 		case f.test || !known || r.free:
 		case isOurs && !slices.Contains(r.may, ours):
 			h.say(spec.Pos(), "%s may not import %s, only [%s]", f.folder, ours, strings.Join(r.may, " "))

@@ -8,14 +8,16 @@ import (
 
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
+
+	"github.com/millrace-ci/millrace/internal/ondisk"
 )
 
 // write makes an object of what fill writes, whole or not at all.
 func (s *Logs) write(ctx context.Context, name string, fill func(io.Writer) error) error {
 	ctx, abandon := context.WithCancel(ctx)
 	defer abandon()
-	var disk onDisk
-	to, err := s.bucket.NewWriter(ctx, name, &blob.WriterOptions{ContentType: "text/plain; charset=utf-8", BeforeWrite: disk.hold})
+	var disk ondisk.Object
+	to, err := s.bucket.NewWriter(ctx, name, &blob.WriterOptions{ContentType: "text/plain; charset=utf-8", BeforeWrite: disk.Hold})
 	if err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
@@ -23,9 +25,9 @@ func (s *Logs) write(ctx context.Context, name string, fill func(io.Writer) erro
 		abandon()
 		_ = to.Close() // says only that it was abandoned
 	} else if err = to.Close(); err == nil {
-		err = disk.sync()
+		err = disk.Sync()
 	}
-	if err = errors.Join(err, disk.close()); err != nil {
+	if err = errors.Join(err, disk.Close()); err != nil {
 		return fmt.Errorf("write %s: %w", name, err)
 	}
 	return nil

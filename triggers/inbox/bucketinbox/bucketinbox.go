@@ -16,6 +16,7 @@ import (
 	"gocloud.dev/blob"
 	"gocloud.dev/gcerrors"
 
+	"github.com/millrace-ci/millrace/internal/ondisk"
 	"github.com/millrace-ci/millrace/triggers"
 	"github.com/millrace-ci/millrace/triggers/inbox"
 )
@@ -63,9 +64,12 @@ func (i *Inbox) write(ctx context.Context, name string, body []byte) error {
 	if err != nil {
 		return err
 	}
-	var disk onDisk
-	err = i.bucket.WriteAll(ctx, name, z.EncodeAll(body, nil), &blob.WriterOptions{ContentType: "application/zstd", BeforeWrite: disk.hold})
-	return errors.Join(err, disk.sync())
+	var disk ondisk.Object
+	err = i.bucket.WriteAll(ctx, name, z.EncodeAll(body, nil), &blob.WriterOptions{ContentType: "application/zstd", BeforeWrite: disk.Hold})
+	if err == nil {
+		err = disk.Sync()
+	}
+	return errors.Join(err, disk.Close())
 }
 
 // Get is inbox.Inbox's, with one read of the bucket for a large body. An object that is missing is an error that names
