@@ -18,13 +18,14 @@ const (
 func (d *decoder) pipeline(p *Pipeline) read {
 	return func(n *yaml.Node) {
 		d.mapping(n, "a pipeline", keys{
-			"name":     d.text(&p.Name, "a pipeline's `name`", validName, wantsName),
-			"on":       d.on(&p.On),
-			"version":  d.version(&p.Version),
-			"required": d.flag(&p.Required, "`required`"),
-			"timeout":  d.duration(&p.Timeout, "`timeout`"),
-			"params":   list(d, &p.Params, "`params`", maxParams, d.param),
-			"stages":   list(d, &p.Stages, "`stages`", maxStages, d.stage),
+			"name":        d.text(&p.Name, "a pipeline's `name`", validName, wantsName),
+			"on":          d.on(&p.On),
+			"version":     d.version(&p.Version),
+			"concurrency": d.concurrency(&p.Concurrency),
+			"required":    d.flag(&p.Required, "`required`"),
+			"timeout":     d.duration(&p.Timeout, "`timeout`"),
+			"params":      list(d, &p.Params, "`params`", maxParams, d.param),
+			"stages":      list(d, &p.Stages, "`stages`", maxStages, d.stage),
 		}, "stages")
 		if d.tasks > maxTasks {
 			d.fail(n, "a pipeline of %d tasks; at most %d are taken", d.tasks, maxTasks)

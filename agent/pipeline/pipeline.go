@@ -12,14 +12,15 @@ import (
 
 // Pipeline is one definition file.
 type Pipeline struct {
-	Name     string        `json:"name"`
-	File     string        `json:"file"`
-	On       On            `json:"on"`
-	Version  string        `json:"version,omitempty"`  // pattern, see VersionOf; "": DefaultVersion
-	Required bool          `json:"required,omitempty"` // tell 'not affected' when only the paths do not match
-	Timeout  time.Duration `json:"timeout,omitempty"`  // of a run, 0 = none
-	Params   []Param       `json:"params,omitempty"`
-	Stages   []Stage       `json:"stages"`
+	Name        string        `json:"name"`
+	File        string        `json:"file"`
+	On          On            `json:"on"`
+	Version     string        `json:"version,omitempty"`    // pattern, see VersionOf; "": DefaultVersion
+	Concurrency Concurrency   `json:"concurrency,omitzero"` // see ConcurrencyOf
+	Required    bool          `json:"required,omitempty"`   // tell 'not affected' when only the paths do not match
+	Timeout     time.Duration `json:"timeout,omitempty"`    // of a run, 0 = none
+	Params      []Param       `json:"params,omitempty"`
+	Stages      []Stage       `json:"stages"`
 }
 
 // On says which events a pipeline wants; nil: none of that kind.

@@ -18,8 +18,9 @@ import (
 const DefaultVersion = "v{date}-{branch}-{commit}"
 
 const (
-	maxVersion = 128 // bytes of an image's tag
-	maxBranch  = 64  // bytes of a branch in a version, so that the commit behind it is not cut off
+	maxVersion  = 128 // bytes of an image's tag
+	maxBranch   = 64  // bytes of a branch in a version, so that the commit behind it is not cut off
+	shortCommit = 8   // bytes of a commit in a version
 )
 
 var (
@@ -27,13 +28,35 @@ var (
 	notInTags = regexp.MustCompile(`[^A-Za-z0-9_.-]+`)
 )
 
-// blanks are what {name} in a version stands for.
+// blanks are what {name} in a version or a group stands for.
 var blanks = map[string]func(triggers.Event) string{
-	"branch": func(e triggers.Event) string { return cut(legal(e.Branch), maxBranch) },
-	"commit": func(e triggers.Event) string { return cut(e.After, 8) },
+	"branch": func(e triggers.Event) string { return e.Branch },
+	"commit": func(e triggers.Event) string { return e.After },
 	"date":   func(e triggers.Event) string { return e.Time.UTC().Format("20060102") },
-	"tag":    func(e triggers.Event) string { return legal(e.Tag) },
+	"tag":    func(e triggers.Event) string { return e.Tag },
 	"time":   func(e triggers.Event) string { return e.Time.UTC().Format("150405") },
+}
+
+// fill puts the event's words in the place of their names, each as it is made there.
+func fill(pattern string, e triggers.Event, made func(name, word string) string) string {
+	return blank.ReplaceAllStringFunc(pattern, func(braced string) string {
+		name := braced[1 : len(braced)-1]
+		if word := blanks[name]; word != nil {
+			return made(name, word(e))
+		}
+		return ""
+	})
+}
+
+// versioned makes a word fit for a version.
+func versioned(name, word string) string {
+	switch name {
+	case "branch":
+		return cut(legal(word), maxBranch)
+	case "commit":
+		return cut(word, shortCommit)
+	}
+	return legal(word)
 }
 
 // VersionOf names what a run of the pipeline for this event builds. It is a legal tag of an image
@@ -50,12 +73,7 @@ func (p Pipeline) VersionOf(e triggers.Event) string {
 	if e.Tag != "" && !strings.Contains(pattern, "{tag}") {
 		rest = "{tag}"
 	}
-	rest = blank.ReplaceAllStringFunc(rest, func(name string) string {
-		if fill := blanks[name[1:len(name)-1]]; fill != nil {
-			return fill(e)
-		}
-		return ""
-	})
+	rest = fill(rest, e, versioned)
 	if strings.HasPrefix(rest, prefix) {
 		prefix = ""
 	}
@@ -64,7 +82,7 @@ func (p Pipeline) VersionOf(e triggers.Event) string {
 
 // tag makes a legal tag of a text, and of the commit where nothing of the text is legal.
 func tag(text string, e triggers.Event) string {
-	return cut(cmp.Or(begun(text), begun(cut(e.After, 8)), "none"), maxVersion)
+	return cut(cmp.Or(begun(text), begun(cut(e.After, shortCommit)), "none"), maxVersion)
 }
 
 // begun is what is legal of a text, from the first character that a tag may begin with.
@@ -81,7 +99,7 @@ func (d *decoder) version(dst *string) read {
 		if !ok {
 			return
 		}
-		if err := checkVersion(pattern); err != nil {
+		if err := checkBlanks("`version`", pattern); err != nil {
 			d.fail(n, "%s", err)
 			return
 		}
@@ -89,16 +107,17 @@ func (d *decoder) version(dst *string) read {
 	}
 }
 
-func checkVersion(pattern string) error {
+// checkBlanks refuses a name that stands for nothing. what is the key that the pattern is of.
+func checkBlanks(what, pattern string) error {
 	known := slices.Sorted(maps.Keys(blanks))
 	for _, m := range blank.FindAllStringSubmatch(pattern, -1) {
 		if blanks[m[1]] == nil {
 			hint := cmp.Or(param.DidYouMean(m[1], known), "; there is "+strings.Join(known, ", "))
-			return fmt.Errorf("`version` knows no {%.40s}%s", m[1], hint)
+			return fmt.Errorf("%s knows no {%.40s}%s", what, m[1], hint)
 		}
 	}
 	if strings.ContainsAny(blank.ReplaceAllString(pattern, ""), "{}") {
-		return fmt.Errorf("`version` has a brace that belongs to no {name}; there is %s", strings.Join(known, ", "))
+		return fmt.Errorf("%s has a brace that belongs to no {name}; there is %s", what, strings.Join(known, ", "))
 	}
 	return nil
 }
