@@ -17,6 +17,9 @@ const room = 1000
 
 // Delivery is one webhook request that was sent, once, and what came back.
 type Delivery struct {
+	ID               int64 // of this sending, from 1
+	Hook             int64 // that it was sent to, where the forge numbers its hooks
+	Again            bool  // it was asked for again, and has the UUID of an earlier one
 	UUID, Event, URL string
 	Header           http.Header
 	Body             []byte
@@ -49,6 +52,7 @@ func (c *Courier) Run(ctx context.Context) {
 		case d := <-c.line:
 			c.post(ctx, &d)
 			c.mu.Lock()
+			d.ID = int64(len(c.sent) + 1)
 			c.sent = append(c.sent, d)
 			c.mu.Unlock()
 			c.noted()
@@ -58,7 +62,7 @@ func (c *Courier) Run(ctx context.Context) {
 	}
 }
 
-// Send puts a delivery in line: its UUID, event, URL, header and body. It waits for room.
+// Send puts a delivery in line: its hook, UUID, event, URL, header and body. It waits for room.
 func (c *Courier) Send(ctx context.Context, d Delivery) {
 	select {
 	case c.line <- d:

@@ -74,13 +74,25 @@ func TestFaults(t *testing.T) {
 	var f forgekit.Faults
 	f.Fail(1, http.StatusTooManyRequests, 7*time.Second)
 	f.Fail(1, http.StatusBadGateway, 0)
+	f.Slow(1, time.Millisecond)
+	f.Cut(1)
+	done := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		f.Suffer(w, r, w.WriteHeader, func(w http.ResponseWriter, _ *http.Request) { done++; w.WriteHeader(http.StatusCreated) })
+	}))
+	defer server.Close()
 	for i, want := range []struct {
-		status int
+		status int // 0: no answer
 		after  string
-	}{{429, "7"}, {502, ""}, {0, ""}} {
-		w := httptest.NewRecorder()
-		if got := f.Take(w); got != want.status || w.Header().Get("Retry-After") != want.after {
-			t.Errorf("fault %d: got %d, Retry-After %q, want %+v", i, got, w.Header().Get("Retry-After"), want)
+		done   int
+	}{{429, "7", 0}, {502, "", 0}, {201, "", 1}, {0, "", 2}, {201, "", 3}} {
+		resp, err := server.Client().Post(server.URL, "", nil)
+		if err != nil {
+			resp = &http.Response{Header: http.Header{}, Body: http.NoBody}
+		}
+		resp.Body.Close()
+		if resp.StatusCode != want.status || resp.Header.Get("Retry-After") != want.after || done != want.done {
+			t.Errorf("request %d: got %d, %v, Retry-After %q, done %d, want %+v", i, resp.StatusCode, err, resp.Header.Get("Retry-After"), done, want)
 		}
 	}
 }

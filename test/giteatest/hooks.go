@@ -1,11 +1,8 @@
 package giteatest
 
 import (
-	"crypto/hmac"
 	"crypto/sha1"
 	"crypto/sha256"
-	"encoding/hex"
-	"hash"
 	"net/http"
 	"slices"
 	"time"
@@ -28,9 +25,6 @@ func (s *Server) AddHook(url, secret string) {
 	s.hooks = append(s.hooks, hook{url, secret})
 }
 
-// Deliveries lists what was sent and answered, oldest first.
-func (s *Server) Deliveries() []Delivery { return s.courier.Sent() }
-
 // tell puts in line what the change of r's refs makes Gitea send. It waits for room.
 func (s *Server) tell(r *repo, changed []forgekit.Change) {
 	s.mu.Lock()
@@ -39,7 +33,7 @@ func (s *Server) tell(r *repo, changed []forgekit.Change) {
 	for _, c := range changed {
 		for _, m := range s.messages(r, c) {
 			for _, h := range hooks {
-				s.courier.Send(s.ctx, h.delivery(m))
+				s.Send(h.delivery(m))
 			}
 		}
 	}
@@ -50,7 +44,7 @@ func (h hook) delivery(m message) Delivery {
 	d := Delivery{UUID: forgekit.UUID(), Event: m.event, URL: h.url, Header: http.Header{}, Body: m.body}
 	sum1, sum256 := "", ""
 	if h.secret != "" {
-		sum1, sum256 = h.sign(sha1.New, m.body), h.sign(sha256.New, m.body)
+		sum1, sum256 = forgekit.HexHMAC(sha1.New, h.secret, m.body), forgekit.HexHMAC(sha256.New, h.secret, m.body)
 	}
 	d.Header.Set("Content-Type", "application/json")
 	for _, forge := range []string{"Gitea", "Gogs", "GitHub"} {
@@ -63,10 +57,4 @@ func (h hook) delivery(m message) Delivery {
 	d.Header.Set("X-Hub-Signature", "sha1="+sum1)
 	d.Header.Set("X-Hub-Signature-256", "sha256="+sum256)
 	return d
-}
-
-func (h hook) sign(algorithm func() hash.Hash, body []byte) string {
-	mac := hmac.New(algorithm, []byte(h.secret))
-	mac.Write(body)
-	return hex.EncodeToString(mac.Sum(nil))
 }

@@ -134,8 +134,8 @@ func (s *Server) repository(r *repo) repository {
 	page, api := s.URL+"/"+r.Path, s.URL+"/api/v1/repos/"+r.Path
 	return repository{
 		ID: r.id, Owner: s.user(r.owner), Name: r.name, FullName: r.Path, DefaultBranch: "main",
-		HTMLURL: page, CloneURL: page + ".git", SSHURL: r.SSH(s.cfg.SSH), URL: api, LanguagesURL: api + "/languages",
-		Private: s.cfg.Token != "", Watchers: 1, Created: r.created, Updated: r.created, ObjectFormat: "sha1",
+		HTMLURL: page, CloneURL: page + ".git", SSHURL: r.SSH(s.SSH), URL: api, LanguagesURL: api + "/languages",
+		Private: !s.Knows(""), Watchers: 1, Created: r.created, Updated: r.created, ObjectFormat: "sha1",
 		Permissions: map[string]bool{"admin": true, "push": true, "pull": true},
 		HasIssues:   true, HasWiki: true, HasPulls: true, HasProjects: true, HasReleases: true, HasPackages: true, HasActions: true,
 	}

@@ -1,10 +1,6 @@
 package giteatest
 
-import (
-	"encoding/json"
-
-	"github.com/millrace-ci/millrace/test/forgekit"
-)
+import "github.com/millrace-ci/millrace/test/forgekit"
 
 // pusher is who pushes, always.
 const pusher = "gitea-tester"
@@ -30,12 +26,12 @@ type message struct {
 // new is a create and a push.
 func (s *Server) messages(r *repo, c forgekit.Change) []message {
 	created := func() message {
-		return message{"create", encode(createPayload{c.After, c.Short(), refType(c), s.repository(r), s.user(pusher)})}
+		return message{"create", forgekit.Encode(createPayload{c.After, c.Short(), refType(c), s.repository(r), s.user(pusher)})}
 	}
 	deleted := func() message {
-		return message{"delete", encode(deletePayload{c.Short(), refType(c), "user", s.repository(r), s.user(pusher)})}
+		return message{"delete", forgekit.Encode(deletePayload{c.Short(), refType(c), "user", s.repository(r), s.user(pusher)})}
 	}
-	pushed := func() message { return message{"push", encode(s.pushed(r, c))} }
+	pushed := func() message { return message{"push", forgekit.Encode(s.pushed(r, c))} }
 	switch {
 	case c.After == forgekit.Zero && c.Tag():
 		return []message{pushed(), deleted()}
@@ -64,7 +60,7 @@ func (s *Server) pushed(r *repo, c forgekit.Change) pushPayload {
 	if c.Tag() {
 		return p
 	}
-	ids := r.Pushed(s.ctx, c, maxNew)
+	ids := r.Pushed(s.Context(), c, maxNew)
 	p.TotalCommits = len(ids)
 	for _, id := range ids[:min(len(ids), maxListed)] {
 		if listed, err := s.commit(r, id); err == nil {
@@ -76,7 +72,7 @@ func (s *Server) pushed(r *repo, c forgekit.Change) pushPayload {
 
 // commit is one commit and the paths that it touched.
 func (s *Server) commit(r *repo, rev string) (commit, error) {
-	c, err := r.Commit(s.ctx, rev)
+	c, err := r.Commit(s.Context(), rev)
 	if err != nil {
 		return commit{}, err
 	}
@@ -85,13 +81,4 @@ func (s *Server) commit(r *repo, rev string) (commit, error) {
 		Author: person{Name: c.Author.Name, Email: c.Author.Email}, Committer: person{Name: c.Committer.Name, Email: c.Committer.Email},
 		Added: c.Added, Removed: c.Removed, Modified: c.Modified,
 	}, nil
-}
-
-// encode writes JSON as Gitea does, indented.
-func encode(payload any) []byte {
-	body, err := json.MarshalIndent(payload, "", "  ")
-	if err != nil {
-		panic("giteatest: encode payload: " + err.Error()) // Our own structs of strings, numbers and times.
-	}
-	return body
 }

@@ -9,6 +9,8 @@ import (
 	"regexp"
 	"slices"
 	"time"
+
+	"github.com/millrace-ci/millrace/test/forgekit"
 )
 
 // Status is a commit status, as the API writes it.
@@ -41,10 +43,6 @@ var states = []string{"error", "failure", "warning", "pending", "success"}
 // maxStatuses bounds the statuses of one commit, maxBody the bytes of a request.
 const maxStatuses, maxBody = 10_000, 64 << 10
 
-// Fail has the next n requests that set a status answered with an HTTP status, and with a Retry-After if retryAfter
-// is not 0.
-func (s *Server) Fail(n, status int, retryAfter time.Duration) { s.faults.Fail(n, status, retryAfter) }
-
 // Statuses lists the statuses that commit sha of owner/name was given, newest first.
 func (s *Server) Statuses(owner, name, sha string) []Status {
 	s.mu.Lock()
@@ -65,7 +63,7 @@ func (s *Server) api(next func(http.ResponseWriter, *http.Request, *repo)) http.
 			s.refuse(w, http.StatusUnauthorized, "token is required")
 		case repo == nil:
 			s.refuse(w, http.StatusNotFound, "The target couldn't be found.")
-		case !fullSHA.MatchString(sha) || !repo.HasCommit(s.ctx, sha):
+		case !fullSHA.MatchString(sha) || !repo.HasCommit(s.Context(), sha):
 			s.refuse(w, http.StatusNotFound, "object does not exist [id: "+sha+"]")
 		default:
 			next(w, r, repo)
@@ -73,11 +71,14 @@ func (s *Server) api(next func(http.ResponseWriter, *http.Request, *repo)) http.
 	}
 }
 
+// createStatus is what faults are injected into.
 func (s *Server) createStatus(w http.ResponseWriter, r *http.Request, repo *repo) {
-	if fault := s.faults.Take(w); fault != 0 {
-		s.refuse(w, fault, "injected fault")
-		return
-	}
+	s.Suffer(w, r, func(status int) { s.refuse(w, status, "injected fault") }, func(w http.ResponseWriter, r *http.Request) {
+		s.setStatus(w, r, repo)
+	})
+}
+
+func (s *Server) setStatus(w http.ResponseWriter, r *http.Request, repo *repo) {
 	status, err := readStatus(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
 		s.refuse(w, http.StatusUnprocessableEntity, err.Error())
@@ -90,7 +91,7 @@ func (s *Server) createStatus(w http.ResponseWriter, r *http.Request, repo *repo
 		s.refuse(w, http.StatusInternalServerError, "too many statuses")
 		return
 	}
-	answer(w, http.StatusCreated, status)
+	forgekit.Answer(w, http.StatusCreated, status)
 }
 
 // readStatus reads what a client asks for.
@@ -121,19 +122,19 @@ func (s *Server) keep(key string, status *Status) bool {
 	status.ID, status.Created = s.lastID, time.Now().UTC()
 	status.Updated = status.Created
 	s.statuses[key] = append(s.statuses[key], *status)
-	s.changed.Ring()
+	s.Ring()
 	return true
 }
 
 func (s *Server) listStatuses(w http.ResponseWriter, r *http.Request, repo *repo) {
-	answer(w, http.StatusOK, s.Statuses(repo.owner, repo.name, r.PathValue("sha")))
+	forgekit.Answer(w, http.StatusOK, s.Statuses(repo.owner, repo.name, r.PathValue("sha")))
 }
 
 func (s *Server) combinedStatus(w http.ResponseWriter, r *http.Request, repo *repo) {
 	sha := r.PathValue("sha")
 	all := s.Statuses(repo.owner, repo.name, sha)
 	if len(all) == 0 {
-		answer(w, http.StatusOK, Combined{})
+		forgekit.Answer(w, http.StatusOK, Combined{})
 		return
 	}
 	info, api := s.repository(repo), s.URL+"/api/v1/repos/"+repo.Path+"/commits/"+sha
@@ -148,16 +149,10 @@ func (s *Server) combinedStatus(w http.ResponseWriter, r *http.Request, repo *re
 		worst = min(worst, slices.Index(states, status.State))
 	}
 	c.State, c.TotalCount = states[worst], len(c.Statuses)
-	answer(w, http.StatusOK, c)
+	forgekit.Answer(w, http.StatusOK, c)
 }
 
 // refuse answers an error as Gitea does.
 func (s *Server) refuse(w http.ResponseWriter, status int, message string) {
-	answer(w, status, map[string]any{"errors": nil, "message": message, "url": s.URL + "/api/swagger"})
-}
-
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json;charset=utf-8")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // Who does not read its answer misses it.
+	forgekit.Answer(w, status, map[string]any{"errors": nil, "message": message, "url": s.URL + "/api/swagger"})
 }

@@ -5,43 +5,23 @@
 package gitlabtest
 
 import (
-	"context"
-	"crypto/subtle"
-	"errors"
 	"fmt"
-	"net"
 	"net/http"
-	"net/url"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/millrace-ci/millrace/test/forgekit"
 )
 
-// Config says where a Server keeps its repositories and who may use it.
-type Config struct {
-	Dir   string // for the repositories; is made if it is not there
-	Token string // wanted of everybody, by git as the basic password, by the API as PRIVATE-TOKEN or Bearer; "": nobody is asked
-	SSH   string // ssh://git@HOST:PORT of a server that has Dir for its root, told in payloads; "": port 22, where none is
-}
+// Config says where a Server keeps its repositories and who may use it. The API takes the token as PRIVATE-TOKEN or
+// Bearer.
+type Config = forgekit.Config
 
 // Server is a running GitLab. It is safe for concurrent use.
 type Server struct {
-	URL string // http://127.0.0.1:PORT
-
-	cfg     Config
-	http    *http.Server
-	ctx     context.Context // ends when the server closes
-	cancel  context.CancelCauseFunc
-	courier *forgekit.Courier
-	changed forgekit.Bell
-	faults  forgekit.Faults
-	served  sync.WaitGroup
+	*forgekit.Server
 
 	mu       sync.Mutex
 	projects map[string]*project // by path
@@ -59,38 +39,13 @@ type project struct {
 
 // Start starts a Server on a free port of the loopback.
 func Start(cfg Config) (*Server, error) {
-	dir, err := filepath.Abs(cfg.Dir)
+	base, err := forgekit.Listen("gitlab", deliveryTimeout, cfg)
 	if err != nil {
-		return nil, fmt.Errorf("start gitlab: %w", err)
+		return nil, err
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("start gitlab: %w", err)
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("start gitlab: %w", err)
-	}
-	cfg.Dir = dir
-	s := &Server{URL: "http://" + listener.Addr().String(), cfg: cfg, projects: map[string]*project{}}
-	s.courier = forgekit.NewCourier(deliveryTimeout, s.changed.Ring)
-	s.ctx, s.cancel = context.WithCancelCause(context.Background())
-	s.http = &http.Server{Handler: s.routes(), ReadHeaderTimeout: 10 * time.Second}
-	s.served.Go(func() { _ = s.http.Serve(listener) }) // It returns when Close closes it.
-	s.served.Go(func() { s.courier.Run(s.ctx) })
+	s := &Server{Server: base, projects: map[string]*project{}}
+	s.Serve(s.routes())
 	return s, nil
-}
-
-// Close stops the server and waits for everything that it does. Deliveries that were not sent yet never are.
-func (s *Server) Close() error {
-	s.cancel(errors.New("gitlab is closed"))
-	patience, cancel := context.WithTimeout(context.Background(), deliveryTimeout)
-	defer cancel()
-	err := s.http.Shutdown(patience) // It waits for what git is doing.
-	if err != nil {
-		err = errors.Join(err, s.http.Close())
-	}
-	s.served.Wait()
-	return err
 }
 
 func (s *Server) routes() http.Handler {
@@ -116,8 +71,7 @@ func (s *Server) CreateProject(path string) (int64, error) {
 		return 0, fmt.Errorf("create project %s: it exists", path)
 	}
 	p := &project{id: int64(len(s.projects) + 1)}
-	p.Root, p.Path, p.Pusher = s.cfg.Dir, path, pusher
-	if err := p.Init(s.ctx); err != nil {
+	if err := s.Init(&p.Repo, path, pusher); err != nil {
 		return 0, fmt.Errorf("create project %s: %w", path, err)
 	}
 	s.projects[path] = p
@@ -125,35 +79,17 @@ func (s *Server) CreateProject(path string) (int64, error) {
 }
 
 // CloneURL is where git clones a project from and pushes to, with the token in it, if there is one.
-func (s *Server) CloneURL(path string) string {
-	u := url.URL{Scheme: "http", Host: strings.TrimPrefix(s.URL, "http://"), Path: "/" + path + ".git"}
-	if s.cfg.Token != "" {
-		u.User = url.UserPassword("oauth2", s.cfg.Token)
-	}
-	return u.String()
-}
-
-// Wait returns when until is true. It asks again whenever a delivery was answered or a status was set.
-func (s *Server) Wait(ctx context.Context, until func() bool) error {
-	ctx, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
-	defer context.AfterFunc(s.ctx, func() { cancel(context.Cause(s.ctx)) })()
-	return s.changed.Wait(ctx, until)
-}
+func (s *Server) CloneURL(path string) string { return s.Clone("oauth2", path) }
 
 // serveGit serves one request of git, and tells the hooks what a push changed.
 func (s *Server) serveGit(w http.ResponseWriter, r *http.Request) {
 	path, _, isGit := strings.Cut(r.PathValue("path"), ".git/")
 	p := s.project(path)
-	switch {
-	case !s.allowed(r):
-		w.Header().Set("WWW-Authenticate", `Basic realm="GitLab"`)
-		http.Error(w, "HTTP Basic: Access denied", http.StatusUnauthorized)
-	case p == nil || !isGit:
-		http.NotFound(w, r)
-	default:
-		p.Serve(s.ctx, w, r, func(changed []forgekit.Change) { s.tell(p, changed) })
+	if p == nil || !isGit {
+		s.Git(w, r, nil, nil)
+		return
 	}
+	s.Git(w, r, &p.Repo, func(changed []forgekit.Change) { s.tell(p, changed) })
 }
 
 // project finds one by its path or its id; nil: there is none.
@@ -168,13 +104,10 @@ func (s *Server) project(name string) *project {
 	return nil
 }
 
-// allowed tells whether a request bears the token.
+// allowed tells whether a request of the API bears the token.
 func (s *Server) allowed(r *http.Request) bool {
-	_, got, ok := r.BasicAuth()
-	if bearer, isBearer := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); isBearer {
-		got = bearer
-	} else if !ok {
-		got = r.Header.Get("PRIVATE-TOKEN")
+	if bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer "); ok {
+		return s.Knows(bearer)
 	}
-	return s.cfg.Token == "" || subtle.ConstantTimeCompare([]byte(got), []byte(s.cfg.Token)) == 1
+	return s.Knows(r.Header.Get("PRIVATE-TOKEN"))
 }

@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -38,9 +37,6 @@ func (s *Server) AddHook(h Hook) {
 	s.hooks = append(s.hooks, h)
 }
 
-// Deliveries lists what was sent and answered, oldest first.
-func (s *Server) Deliveries() []Delivery { return s.courier.Sent() }
-
 // tell puts in line what the change of p's refs makes GitLab send.
 func (s *Server) tell(p *project, changed []forgekit.Change) {
 	count := map[bool]int{}
@@ -64,15 +60,12 @@ func (s *Server) tell(p *project, changed []forgekit.Change) {
 
 // send puts one delivery for each hook in line. It waits for room.
 func (s *Server) send(event string, payload any) {
-	body, err := json.Marshal(payload)
-	if err != nil {
-		panic("gitlabtest: encode payload: " + err.Error()) // Our own structs of strings, numbers and times.
-	}
+	body := forgekit.Encode(payload)
 	s.mu.Lock()
 	hooks := slices.Clone(s.hooks)
 	s.mu.Unlock()
 	for _, h := range hooks {
-		s.courier.Send(s.ctx, s.delivery(h, event, body))
+		s.Send(s.delivery(h, event, body))
 	}
 }
 

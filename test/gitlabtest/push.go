@@ -78,7 +78,7 @@ type projectPayload struct {
 }
 
 func (s *Server) projectPayload(p *project) projectPayload {
-	web, ssh := s.URL+"/"+p.Path, p.SSH(s.cfg.SSH)
+	web, ssh := s.URL+"/"+p.Path, p.SSH(s.SSH)
 	return projectPayload{
 		ID: p.id, Name: path.Base(p.Path), WebURL: web, Namespace: path.Dir(p.Path), Path: p.Path, DefaultBranch: "main", Homepage: web,
 		GitSSHURL: ssh, SSHURL: ssh, URL: ssh, GitHTTPURL: web + ".git", HTTPURL: web + ".git",
@@ -100,18 +100,18 @@ func (s *Server) pushed(p *project, c forgekit.Change) pushPayload {
 	if c.After == forgekit.Zero {
 		return payload
 	}
-	head, err := p.Commit(s.ctx, c.After+"^{commit}")
+	head, err := p.Commit(s.Context(), c.After+"^{commit}")
 	if err != nil {
 		return payload // A tag of what is no commit.
 	}
 	payload.CheckoutSHA = &head.ID
 	ids := []string{head.ID}
 	if !c.Tag() {
-		ids = p.Pushed(s.ctx, c, maxNew)
+		ids = p.Pushed(s.Context(), c, maxNew)
 	}
 	payload.Total = len(ids)
 	for _, id := range slices.Backward(ids[:min(len(ids), maxListed)]) { // the oldest first
-		if listed, err := p.Commit(s.ctx, id); err == nil {
+		if listed, err := p.Commit(s.Context(), id); err == nil {
 			payload.Commits = append(payload.Commits, s.commitPayload(p, listed))
 		}
 	}

@@ -57,7 +57,7 @@ func (s *Server) OpenRequest(project, source, target string) (int64, error) {
 	if p == nil {
 		return 0, fmt.Errorf("open merge request: no project %s", project)
 	}
-	head, err := p.Commit(s.ctx, "refs/heads/"+source)
+	head, err := p.Commit(s.Context(), "refs/heads/"+source)
 	if err != nil {
 		return 0, fmt.Errorf("open merge request: %w", err)
 	}
@@ -81,7 +81,7 @@ func (s *Server) updateRequests(p *project, c forgekit.Change) {
 		if r.source != c.Short() {
 			continue
 		}
-		if head, err := p.Commit(s.ctx, c.After); err == nil {
+		if head, err := p.Commit(s.Context(), c.After); err == nil {
 			s.send("Merge Request Hook", s.requestPayload(p, r, head, c.Before))
 		}
 	}
@@ -129,7 +129,7 @@ func (s *Server) listPipelines(w http.ResponseWriter, r *http.Request, p *projec
 			list = append(list, map[string]any{"id": l.id, "iid": l.id, "project_id": p.id, "sha": l.sha, "ref": l.ref, "source": l.source})
 		}
 	}
-	answer(w, http.StatusOK, list)
+	forgekit.Answer(w, http.StatusOK, list)
 }
 
 // requestRef is the ref of a merge request's own pipelines.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/millrace-ci/millrace/test/forgekit"
 )
 
 // Status is a commit status, as the API writes it: a job that runs elsewhere.
@@ -46,10 +48,6 @@ type wanted struct {
 
 // maxBody bounds the bytes of a request.
 const maxBody = 64 << 10
-
-// Fail has the next n requests that set a status answered with an HTTP status, and with a Retry-After if retryAfter is
-// not 0.
-func (s *Server) Fail(n, status int, retryAfter time.Duration) { s.faults.Fail(n, status, retryAfter) }
 
 // Statuses lists the jobs that commit sha of a project was given by statuses, newest first, retried ones too.
 func (s *Server) Statuses(project, sha string) []Status {
@@ -110,29 +108,32 @@ func (s *Server) listStatuses(w http.ResponseWriter, r *http.Request, p *project
 			latest = append(latest, job)
 		}
 	}
-	answer(w, http.StatusOK, latest)
+	forgekit.Answer(w, http.StatusOK, latest)
 }
 
 var fullSHA = regexp.MustCompile(`^[0-9a-f]{40}$`)
 
-// createStatus is app/services/ci/create_commit_status_service.rb of GitLab 17: it finds the pipeline, in that the job,
-// and moves it.
+// createStatus is what faults are injected into.
 func (s *Server) createStatus(w http.ResponseWriter, r *http.Request, p *project) {
-	if fault := s.faults.Take(w); fault != 0 {
-		refuse(w, fault, "injected fault")
-		return
-	}
+	s.Suffer(w, r, func(status int) { refuse(w, status, "injected fault") }, func(w http.ResponseWriter, r *http.Request) {
+		s.setStatus(w, r, p)
+	})
+}
+
+// setStatus is app/services/ci/create_commit_status_service.rb of GitLab 17: it finds the pipeline, in that the job,
+// and moves it.
+func (s *Server) setStatus(w http.ResponseWriter, r *http.Request, p *project) {
 	var want wanted
 	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxBody)).Decode(&want); err != nil {
-		answer(w, http.StatusBadRequest, map[string]string{"error": "The provided content-type 'application/json' is not supported or the body is malformed"})
+		forgekit.Answer(w, http.StatusBadRequest, map[string]string{"error": "The provided content-type 'application/json' is not supported or the body is malformed"})
 		return
 	}
 	if moves[want.State] == nil {
-		answer(w, http.StatusBadRequest, map[string]string{"error": "state does not have a valid value"})
+		forgekit.Answer(w, http.StatusBadRequest, map[string]string{"error": "state does not have a valid value"})
 		return
 	}
 	sha := r.PathValue("sha")
-	if !fullSHA.MatchString(sha) || !p.HasCommit(s.ctx, sha) {
+	if !fullSHA.MatchString(sha) || !p.HasCommit(s.Context(), sha) {
 		refuse(w, http.StatusNotFound, "404 Commit Not Found")
 		return
 	}
@@ -153,8 +154,8 @@ func (s *Server) createStatus(w http.ResponseWriter, r *http.Request, p *project
 		refuse(w, http.StatusBadRequest, err.Error())
 		return
 	}
-	s.changed.Ring()
-	answer(w, http.StatusCreated, job)
+	s.Ring()
+	forgekit.Answer(w, http.StatusCreated, job)
 }
 
 // place finds or makes the pipeline that a status goes into, and its ref, which is branch if nothing else says it; or
@@ -178,7 +179,7 @@ func (s *Server) place(p *project, sha, branch string, want wanted) (l *pipeline
 
 // branchOf is the first branch that sha is on, "" if none.
 func (s *Server) branchOf(p *project, sha string) string {
-	out, err := p.Git(s.ctx, "for-each-ref", "--format=%(refname:lstrip=2)", "--contains="+sha, "refs/heads")
+	out, err := p.Git(s.Context(), "for-each-ref", "--format=%(refname:lstrip=2)", "--contains="+sha, "refs/heads")
 	if err != nil {
 		return ""
 	}
@@ -214,11 +215,5 @@ func (w wanted) invalid() map[string][]string {
 
 // refuse answers an error as GitLab does: a text, or texts by field.
 func refuse(w http.ResponseWriter, status int, message any) {
-	answer(w, status, map[string]any{"message": message})
-}
-
-func answer(w http.ResponseWriter, status int, body any) {
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(body) // Who does not read its answer misses it.
+	forgekit.Answer(w, status, map[string]any{"message": message})
 }
