@@ -13,6 +13,21 @@ import (
 // acknowledged or returned already. The holder stops working on the item and must not change anything more.
 var ErrLeaseLost = errors.New("lease lost")
 
+// Errors of the list of the dead.
+var (
+	// ErrNotFound means that no such item is in the list (any more).
+	ErrNotFound = errors.New("not among the dead")
+	// ErrCursor means that the cursor is none that Dead returned.
+	ErrCursor = errors.New("no such place in the list of the dead")
+)
+
+// Bounds of the list of the dead. Each burial forgets what is over them, the oldest first.
+const (
+	KeepDead = 30 * 24 * time.Hour // how long a buried item is listed
+	MaxDead  = 1000                // how many are, in each line
+	MaxWhy   = 4 << 10             // bytes of a reason; the rest of it is cut off
+)
+
 // Queue is a line of items of type T, handed out at least once and to one holder at a time. All methods are safe for
 // concurrent use.
 type Queue[T any] interface {
@@ -31,6 +46,15 @@ type Queue[T any] interface {
 	// Return ends the lease and frees the item for anybody: at once when after is 0, else not before after has passed (at most
 	// the lease time). Errors: ErrLeaseLost.
 	Return(ctx context.Context, l Lease[T], after time.Duration) error
+	// Bury takes the item out of the line and puts it in the list of the dead, with why: nobody tries it again by itself.
+	// The list is a record and no part of the line. It keeps nobody from pushing the item again, which whoever still wants
+	// it does; one that is buried again stands in it once, as it was last. Errors: ErrLeaseLost.
+	Bury(ctx context.Context, l Lease[T], why string) error
+	// Dead lists buried items, the last one first, at most limit, beginning after cursor ("" = from the last). next is ""
+	// at the end. A cursor stays good whatever is buried or forgotten meanwhile. Errors: ErrCursor.
+	Dead(ctx context.Context, cursor string, limit int) (items []Dead[T], next string, err error)
+	// Forget takes an item off the list of the dead. Errors: ErrNotFound.
+	Forget(ctx context.Context, id string) error
 	// Len counts the items in line.
 	Len(ctx context.Context) (Length, error)
 }
@@ -48,6 +72,15 @@ type Lease[T any] struct {
 	Token  string    // which handing-out of the item this is; opaque
 	Tries  int       // how often the item was handed out, this time included; from 1
 	Pushed time.Time // when it was put in line, by the queue's clock
+}
+
+// Dead is an item that was buried.
+type Dead[T any] struct {
+	Item   Item[T] // its Value is the zero one where it cannot be read: then Why says so
+	Why    string
+	Tries  int // how often it was handed out
+	Pushed time.Time
+	Buried time.Time
 }
 
 // Length is how many items stand in a line.

@@ -30,6 +30,8 @@ type Queue[T any] struct {
 	mu      sync.Mutex
 	line    []*entry[T] // everything in line, oldest first
 	handed  uint64      // how many leases were given out
+	dead    []grave[T]  // in the order of their burial
+	buried  uint64      // how many burials there were
 	changed chan struct{}
 }
 

@@ -75,6 +75,29 @@ func TestWaitingLeaseEndsInABubble(t *testing.T) {
 	})
 }
 
+func TestDeadAreForgottenByAge(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		q := memq.New[string](memq.Config{})
+		bury := func(id string) {
+			t.Helper()
+			push(t, q, id)
+			if err := q.Bury(t.Context(), lease(t, q, "w"), "why"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		bury("old")
+		<-time.After(queue.KeepDead + time.Second)
+		if dead, _, err := q.Dead(t.Context(), "", 10); err != nil || len(dead) != 0 {
+			t.Errorf("the dead: got %+v, %v, want none: it is too old", dead, err)
+		}
+		bury("new")
+		if err := q.Forget(t.Context(), "old"); !errors.Is(err, queue.ErrNotFound) {
+			t.Errorf("forget the old one: got %v, want %v", err, queue.ErrNotFound)
+		}
+	})
+}
+
 func push(t *testing.T, q queue.Queue[string], id string) {
 	t.Helper()
 	if err := q.Push(t.Context(), queue.Item[string]{ID: id}); err != nil {

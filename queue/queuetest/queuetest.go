@@ -48,6 +48,15 @@ func Run(t *testing.T, open func(t *testing.T, leaseTime time.Duration) queue.Qu
 		{"a returned item wakes who waits", long, returnWakes},
 		{"a returned item is free after its time", short, returnFreesLater},
 		{"the old lease of a returned item is lost", short, returnedLeaseIsLost},
+		{"a buried item is listed, and tried no more", long, buriedIsListed},
+		{"a buried item can be pushed again", long, buriedCanBePushed},
+		{"an item is listed once, as it was buried last", long, buriedOnce},
+		{"the dead are listed in pages, the last first", long, deadInPages},
+		{"a cursor of the dead stays good", long, deadCursorStays},
+		{"a cursor of nobody is refused", long, deadStrangeCursor},
+		{"a forgotten item is listed no more", long, forgets},
+		{"the dead are bounded", long, deadAreBounded},
+		{"only the holder buries", short, onlyHolderBuries},
 		{"nobody else holds a leased item", long, holdersAreAlone},
 		{"ten workers do each item once", long, workersDoEachOnce},
 		{"len counts what is in line", long, lenCounts},
@@ -148,6 +157,9 @@ func (l line) isLost(lease queue.Lease[string]) {
 	l.t.Helper()
 	if err := l.q.Ack(l.t.Context(), lease); !errors.Is(err, queue.ErrLeaseLost) {
 		l.t.Errorf("ack of a lost lease: got %v, want %v", err, queue.ErrLeaseLost)
+	}
+	if err := l.q.Bury(l.t.Context(), lease, "late"); !errors.Is(err, queue.ErrLeaseLost) {
+		l.t.Errorf("burial of a lost lease: got %v, want %v", err, queue.ErrLeaseLost)
 	}
 	for _, after := range []time.Duration{0, short / 2} {
 		if err := l.q.Return(l.t.Context(), lease, after); !errors.Is(err, queue.ErrLeaseLost) {

@@ -50,42 +50,42 @@ func (e entry) field(name string) string {
 
 func (e entry) token() string { return e.id + "/" + strconv.FormatInt(e.deliveries, 10) }
 
-// lease makes an entry a lease of worker. On an error it has only what is needed to acknowledge the entry.
+// lease makes an entry a lease of worker. On an error it has as much of it as can be read, and what is needed to end it.
 func lease[T any](e entry, worker string) (queue.Lease[T], error) {
-	l := queue.Lease[T]{Worker: worker, Token: e.token()}
-	l.Item.ID = e.field("id")
+	pushed, earlier, err := e.history()
+	l := queue.Lease[T]{
+		Item: queue.Item[T]{ID: e.field("id")}, Worker: worker, Token: e.token(),
+		Tries: int(earlier + e.deliveries), Pushed: time.UnixMilli(pushed),
+	}
+	errs := []error{err}
 	if l.Item.ID == "" {
-		return l, errors.New("entry has no id")
+		errs = append(errs, errors.New("entry has no id"))
 	}
 	value, ok := e.fields[valueField].(string)
 	if !ok {
-		return l, fmt.Errorf("entry has no field %s: it is of another version", valueField)
+		errs = append(errs, fmt.Errorf("entry has no field %s: it is of another version", valueField))
+	} else if err := json.Unmarshal([]byte(value), &l.Item.Value); err != nil {
+		l.Item.Value = *new(T)
+		errs = append(errs, fmt.Errorf("value: %w", err))
 	}
-	if err := json.Unmarshal([]byte(value), &l.Item.Value); err != nil {
-		return l, fmt.Errorf("value: %w", err)
-	}
-	pushed, earlier, err := e.history()
-	if err != nil {
-		return l, err
-	}
-	l.Pushed = time.UnixMilli(pushed)
-	l.Tries = int(earlier + e.deliveries)
-	return l, nil
+	return l, errors.Join(errs...)
 }
 
 // history is when the item was put in line, in Unix milliseconds, and how often it was handed out under other entries.
 // An entry's id begins with the time of its push; only one that was returned says more.
 func (e entry) history() (pushed, earlier int64, err error) {
-	at := e.field("pushed")
-	if at == "" {
-		at, _, _ = strings.Cut(e.id, "-")
-	}
+	at, _, _ := strings.Cut(e.id, "-")
 	if pushed, err = strconv.ParseInt(at, 10, 64); err != nil {
-		return 0, 0, fmt.Errorf("push time: %w", err)
+		return 0, 0, fmt.Errorf("entry id: %w", err)
+	}
+	if first := e.field("pushed"); first != "" {
+		if pushed, err = strconv.ParseInt(first, 10, 64); err != nil {
+			return 0, 0, fmt.Errorf("push time: %w", err)
+		}
 	}
 	if tries := e.field("tries"); tries != "" {
 		if earlier, err = strconv.ParseInt(tries, 10, 32); err != nil {
-			return 0, 0, fmt.Errorf("tries: %w", err)
+			return pushed, 0, fmt.Errorf("tries: %w", err)
 		}
 	}
 	return pushed, earlier, nil

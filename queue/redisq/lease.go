@@ -19,8 +19,8 @@ const (
 
 // Lease keeps the contract. One round trip when an item is free. Else one more to learn the connection's id, and then
 // two a second at most until an item arrives, which takes no further one. A lease that ran out is noticed at most a
-// second later. An entry that cannot be read is logged and acknowledged: the item is a reference, and who keeps the
-// truth pushes it again.
+// second later. An entry that cannot be read is logged and buried: the item is a reference, and who keeps the truth
+// pushes it again.
 func (q *Queue[T]) Lease(ctx context.Context, worker string, limit int) ([]queue.Lease[T], error) {
 	if limit < 1 || worker == "" || worker == freeHolder {
 		return nil, fmt.Errorf("lease from queue %s: worker %q with limit %d, want a name and at least 1", q.cfg.Name, worker, limit)
@@ -94,14 +94,15 @@ func (q *Queue[T]) take(ctx context.Context, worker string, limit int) (entries 
 	return entries, time.UnixMilli(ms), nil
 }
 
-// read makes leases of entries, and removes those that it cannot read, so that they do not jam the line.
+// read makes leases of entries, and buries those that it cannot read, so that they do not jam the line.
 func (q *Queue[T]) read(ctx context.Context, entries []entry, worker string, now time.Time) []handed[T] {
 	var leases []handed[T]
 	for _, e := range entries {
 		l, err := lease[T](e, worker)
 		if err != nil {
-			err = errors.Join(err, q.Ack(context.WithoutCancel(ctx), l))
-			q.cfg.Log.ErrorContext(ctx, "queue entry dropped because it cannot be read", "queue", q.cfg.Name, "item", l.Item.ID, "entry", e.id, "err", err)
+			why := "it cannot be read: " + err.Error()
+			err = errors.Join(err, q.bury(context.WithoutCancel(ctx), l, why))
+			q.cfg.Log.ErrorContext(ctx, "queue entry buried because it cannot be read", "queue", q.cfg.Name, "item", l.Item.ID, "entry", e.id, "err", err)
 			continue
 		}
 		// An item that came while we waited is younger than our last look at the server's clock: it waited for nothing.

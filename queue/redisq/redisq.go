@@ -4,7 +4,8 @@
 //
 // A line is a stream with one consumer group and a hash of the ids in line. An entry is in the stream while its item is
 // in line: an acknowledged one is deleted. A lease is an entry in the group's pending list; it runs out when the entry
-// has been idle for the lease time, and stays its holder's until somebody else leases it. docs/redis.md lists the keys.
+// has been idle for the lease time, and stays its holder's until somebody else leases it. The list of the dead is a stream
+// of its own, with a hash of its ids. docs/redis.md lists the keys.
 package redisq
 
 import (
@@ -59,10 +60,11 @@ func (c Config) Validate() error {
 // Queue keeps the contract of queue.Queue. It survives the loss of its keys and of its group: what is pushed afterwards,
 // and what is still in the stream, is in line.
 type Queue[T any] struct {
-	cfg         Config
-	rdb         redis.UniversalClient
-	stream, ids string
-	lastSweep   atomic.Int64 // Unix nanoseconds
+	cfg           Config
+	rdb           redis.UniversalClient
+	stream, ids   string
+	dead, deadIDs string
+	lastSweep     atomic.Int64 // Unix nanoseconds
 }
 
 // New returns the queue of the line that cfg names. It does not speak to the server. rdb is a *redis.Client or a
@@ -86,7 +88,7 @@ func New[T any](rdb redis.UniversalClient, cfg Config) (*Queue[T], error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	stream := "{millrace}:queue:" + cfg.Name
-	return &Queue[T]{cfg: cfg, rdb: rdb, stream: stream, ids: stream + ":ids"}, nil
+	return &Queue[T]{cfg: cfg, rdb: rdb, stream: stream, ids: stream + ":ids", dead: stream + ":dead", deadIDs: stream + ":dead:ids"}, nil
 }
 
 // Push keeps the contract. One round trip.

@@ -60,6 +60,13 @@ func TestDocsNameWhatIsInRedis(t *testing.T) {
 	for field := range rdb.XRange(t.Context(), stream, "-", "+").Val()[0].Values {
 		names = append(names, field)
 	}
+	if err := q.Bury(t.Context(), one(t, q, "w", "a"), "why"); err != nil {
+		t.Fatal(err)
+	}
+	for field := range rdb.XRange(t.Context(), stream+":dead", "-", "+").Val()[0].Values {
+		names = append(names, field)
+	}
+	push(t, q, "a")
 	for _, key := range rdb.Keys(t.Context(), "*").Val() {
 		names = append(names, strings.Replace(key, ":work", ":<name>", 1))
 	}
@@ -135,8 +142,9 @@ millrace_queue_reclaimed_total{queue="work"} 1
 	}
 }
 
-// TestUnreadableEntryDoesNotJamTheLine puts what no release of ours would write between two good items.
-func TestUnreadableEntryDoesNotJamTheLine(t *testing.T) {
+// TestUnreadableEntryIsBuried puts what no release of ours would write between two good items. It neither jams the line
+// nor is lost.
+func TestUnreadableEntryIsBuried(t *testing.T) {
 	t.Parallel()
 	good := map[string]any{"id": "bad", "v1": `"x"`, "pushed": "1", "tries": "1"}
 	for field, value := range map[string]any{"id": "", "v1": "{", "pushed": "now", "tries": "many", "v2": nil} {
@@ -164,12 +172,48 @@ func TestUnreadableEntryDoesNotJamTheLine(t *testing.T) {
 			}
 			length(t, q, queue.Length{Leased: 2})
 			if rdb.HExists(t.Context(), ids, entry["id"].(string)).Val() {
-				t.Error("the dropped item's id is still in line")
+				t.Error("the buried item's id is still in line")
+			}
+			dead, _, err := q.Dead(t.Context(), "", 10)
+			if err != nil || len(dead) != 1 || !strings.HasPrefix(dead[0].Why, "it cannot be read: ") {
+				t.Fatalf("the dead: got %+v, %v, want the entry and why", dead, err)
+			}
+			want := entry["id"].(string)
+			if want == "" {
+				want = sid
+			}
+			if dead[0].Item.ID != want || dead[0].Tries < 1 || dead[0].Pushed.IsZero() {
+				t.Errorf("the dead: got %+v, want it under %s, with its tries and time", dead[0], want)
+			}
+			if err := q.Forget(t.Context(), dead[0].Item.ID); err != nil {
+				t.Error(err)
 			}
 			if got := log.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, sid) {
 				t.Errorf("log: got %q, want an error that names %s", got, sid)
 			}
 		})
+	}
+}
+
+// TestDeadAreForgottenByAge has one in the list that was buried when the epoch began.
+func TestDeadAreForgottenByAge(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	q := open(t, rdb, time.Minute)
+	rdb.XAdd(t.Context(), &redis.XAddArgs{Stream: stream + ":dead", ID: "1-1", Values: []any{"id", "old", "v1", `"old"`, "why", "it was"}})
+	rdb.HSet(t.Context(), stream+":dead:ids", "old", "1-1")
+	if dead, _, err := q.Dead(t.Context(), "", 10); err != nil || len(dead) != 0 {
+		t.Errorf("the dead: got %+v, %v, want none: it is too old", dead, err)
+	}
+	push(t, q, "a")
+	if err := q.Bury(t.Context(), one(t, q, "w", "a"), "why"); err != nil {
+		t.Fatal(err)
+	}
+	if got := rdb.XLen(t.Context(), stream+":dead").Val(); got != 1 {
+		t.Errorf("entries after the next burial: got %d, want 1", got)
+	}
+	if err := q.Forget(t.Context(), "old"); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("forget the old one: got %v, want %v", err, queue.ErrNotFound)
 	}
 }
 

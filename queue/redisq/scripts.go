@@ -30,6 +30,12 @@ var ackSource string
 //go:embed return.lua
 var returnSource string
 
+//go:embed bury.lua
+var burySource string
+
+//go:embed forget.lua
+var forgetSource string
+
 //go:embed len.lua
 var lenSource string
 
@@ -42,6 +48,8 @@ var (
 	renewScript  = script(renewSource)
 	ackScript    = script(ackSource)
 	returnScript = script(returnSource)
+	buryScript   = script(burySource)
+	forgetScript = script(forgetSource)
 	lenScript    = script(lenSource)
 	sweepScript  = script(sweepSource)
 )

@@ -1,0 +1,10 @@
+-- Takes an item off the list of the dead.
+-- KEYS: dead, dead ids
+-- ARGV: item id
+-- Returns: 1, or 0 when it is not in the list
+local dead = redis.call('HGET', KEYS[2], ARGV[1])
+if not dead then
+	return 0
+end
+redis.call('HDEL', KEYS[2], ARGV[1])
+return redis.call('XDEL', KEYS[1], dead)
