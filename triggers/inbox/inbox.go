@@ -29,6 +29,9 @@ type Inbox interface {
 	Get(ctx context.Context, id string) (Record, error)
 	// Settle takes the delivery off the list of unplanned ones and notes what became of it. Errors: ErrNotFound.
 	Settle(ctx context.Context, id string, o Outcome) error
+	// Reopen is the reverse of Settle: it forgets what became of the delivery, and puts it in the list of unplanned ones
+	// again, in its old place. One that nobody settled stays as it is. Errors: ErrNotFound.
+	Reopen(ctx context.Context, id string) error
 	// Unplanned lists at most limit ids that nobody settled, oldest first.
 	Unplanned(ctx context.Context, limit int) ([]string, error)
 	// List lists kept deliveries without their bodies, newest first, at most limit, beginning after cursor ("" = from

@@ -39,6 +39,13 @@ func (b box) settle(id string, o inbox.Outcome) {
 	}
 }
 
+func (b box) reopen(id string) {
+	b.t.Helper()
+	if err := b.in.Reopen(b.t.Context(), id); err != nil {
+		b.t.Fatalf("reopen %s: %v", id, err)
+	}
+}
+
 func (b box) unplanned(limit int) []string {
 	b.t.Helper()
 	ids, err := b.in.Unplanned(b.t.Context(), limit)

@@ -38,6 +38,7 @@ func Run(t *testing.T, open func(t *testing.T) inbox.Inbox) {
 		{"without a body nothing is unplanned", headersOnly},
 		{"unplanned come oldest first", unplannedInOrder},
 		{"settling notes the outcome and may be repeated", settles},
+		{"reopening is the reverse of settling", reopens},
 		{"what is not kept is not found", notFound},
 		{"a list goes from the newest to the oldest in pages", pages},
 		{"a cursor stays good while others come and go", cursorStays},
@@ -203,12 +204,42 @@ func settles(t *testing.T, b box) {
 	}
 }
 
+func reopens(t *testing.T, b box) {
+	for i := range 3 {
+		b.keep(delivery(i))
+	}
+	for range 2 {
+		b.settle(delivery(1).ID, inbox.Outcome{At: noon, Error: "given up: the server is away"})
+	}
+	for range 2 {
+		b.reopen(delivery(1).ID)
+		b.reopen(delivery(2).ID) // which nobody settled
+	}
+	if diff := cmp.Diff(names(0, 1, 2), b.unplanned(10)); diff != "" {
+		t.Errorf("unplanned, oldest first (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(inbox.Record{Delivery: delivery(1)}, b.get(delivery(1).ID)); diff != "" {
+		t.Errorf("record (-want +got):\n%s", diff)
+	}
+	headers := delivery(3)
+	headers.Body = nil
+	b.keep(headers)
+	b.reopen(headers.ID)
+	b.settle(delivery(1).ID, inbox.Outcome{At: noon})
+	if diff := cmp.Diff(names(0, 2), b.unplanned(10)); diff != "" {
+		t.Errorf("unplanned, without what is settled again and what has no body (-want +got):\n%s", diff)
+	}
+}
+
 func notFound(t *testing.T, b box) {
 	if _, err := b.in.Get(t.Context(), "dnowhere"); !errors.Is(err, inbox.ErrNotFound) {
 		t.Errorf("get: got %v, want ErrNotFound", err)
 	}
 	if err := b.in.Settle(t.Context(), "dnowhere", inbox.Outcome{}); !errors.Is(err, inbox.ErrNotFound) {
 		t.Errorf("settle: got %v, want ErrNotFound", err)
+	}
+	if err := b.in.Reopen(t.Context(), "dnowhere"); !errors.Is(err, inbox.ErrNotFound) {
+		t.Errorf("reopen: got %v, want ErrNotFound", err)
 	}
 	if got := b.unplanned(10); len(got) != 0 {
 		t.Errorf("unplanned: got %v, want none", got)

@@ -85,6 +85,18 @@ func (i *Inbox) Settle(_ context.Context, id string, o inbox.Outcome) error {
 	return nil
 }
 
+// Reopen is inbox.Inbox's.
+func (i *Inbox) Reopen(_ context.Context, id string) error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	r, ok := i.records[id]
+	if !ok {
+		return fmt.Errorf("reopen delivery %q: %w", id, inbox.ErrNotFound)
+	}
+	r.unplanned, r.Planned = r.unplanned || r.Planned != nil, nil
+	return nil
+}
+
 // Unplanned is inbox.Inbox's.
 func (i *Inbox) Unplanned(_ context.Context, limit int) ([]string, error) {
 	i.mu.Lock()

@@ -34,6 +34,8 @@ var (
 	keepSource string
 	//go:embed settle.lua
 	settleSource string
+	//go:embed reopen.lua
+	reopenSource string
 	//go:embed list.lua
 	listSource string
 	//go:embed trim.lua
@@ -41,6 +43,7 @@ var (
 
 	keepScript   = redis.NewScript(keepSource)
 	settleScript = redis.NewScript(settleSource)
+	reopenScript = redis.NewScript(reopenSource)
 	listScript   = redis.NewScript(listSource)
 	trimScript   = redis.NewScript(trimSource)
 )
@@ -112,6 +115,18 @@ func (i *Inbox) Settle(ctx context.Context, id string, o inbox.Outcome) error {
 	}
 	if !kept {
 		return fmt.Errorf("settle delivery %q: %w", id, inbox.ErrNotFound)
+	}
+	return nil
+}
+
+// Reopen is inbox.Inbox's, in one round trip.
+func (i *Inbox) Reopen(ctx context.Context, id string) error {
+	kept, err := reopenScript.Run(ctx, i.rdb, []string{keyDelivery + id, keyUnplanned}, id).Bool()
+	if err == nil && !kept {
+		err = inbox.ErrNotFound
+	}
+	if err != nil {
+		return fmt.Errorf("reopen delivery %q: %w", id, err)
 	}
 	return nil
 }

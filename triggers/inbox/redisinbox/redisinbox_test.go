@@ -44,6 +44,7 @@ func TestRoundTrips(t *testing.T) {
 			"keep":      func() error { _, err := in.Keep(t.Context(), delivery(id)); return err },
 			"get":       func() error { _, err := in.Get(t.Context(), "warm"); return err },
 			"settle":    func() error { return in.Settle(t.Context(), "warm", inbox.Outcome{}) },
+			"reopen":    func() error { return in.Reopen(t.Context(), "warm") },
 			"unplanned": func() error { _, err := in.Unplanned(t.Context(), 100); return err },
 			"list":      func() error { _, _, err := in.List(t.Context(), "", 100); return err },
 			"trim":      func() error { _, err := in.Trim(t.Context(), noon.Add(-time.Hour), 0); return err },
