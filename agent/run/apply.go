@@ -57,6 +57,8 @@ func (r *Run) take(f Fact) (time.Time, error) {
 		return f.At, nil
 	case Told:
 		return f.At, r.tell(f)
+	case Retell:
+		return f.At, r.retell(f)
 	}
 	return time.Time{}, fmt.Errorf("fact %T: %w", f, ErrImpossible)
 }
