@@ -1,0 +1,86 @@
+-- note notes what was heard of a ref, and tells of which delivery it is a duplicate.
+--
+-- KEYS[1]  hash  the repository's refs: the latest sight of each, and what was said of the last deliveries
+-- KEYS[2]  zset  repositories, by when they are due
+-- KEYS[3]  hash  repositories, by what they are called in KEYS[2]
+--
+-- ARGV[1]  what the repository is called there
+-- ARGV[2]  repository, or '' when it is known no better than before
+-- ARGV[3]  when it is due at the latest, in milliseconds
+-- ARGV[4]  ref
+-- ARGV[5]  sight, as JSON
+-- ARGV[6]  how many repositories there may be
+-- ARGV[7]  how many refs a repository may have
+-- ARGV[8]  how many deliveries of a ref are remembered
+-- ARGV[9]  how far apart the deliveries of one push may be, in milliseconds
+--
+-- Returns the id of the first delivery, or '' when this is the first; an error when a newer Millrace wrote the ref.
+local form = '1 '
+if not redis.call('ZSCORE', KEYS[2], ARGV[1]) and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[6]) then
+  return ''
+end
+local known = redis.call('HGET', KEYS[1], ARGV[4])
+if known and string.sub(known, 1, #form) ~= form then
+  return redis.error_reply('ERR ref of a newer form')
+end
+redis.call('ZADD', KEYS[2], 'LT', ARGV[3], ARGV[1])
+if ARGV[2] ~= '' then
+  redis.call('HSET', KEYS[3], ARGV[1], ARGV[2])
+end
+
+local new = cjson.decode(ARGV[5])
+local function keep(sight, said, first)
+  said[#said + 1] = {new.delivery, first}
+  if #said > tonumber(ARGV[8]) then
+    table.remove(said, 1)
+  end
+  sight.said = said
+  redis.call('HSET', KEYS[1], ARGV[4], form .. cjson.encode(sight))
+  return first
+end
+
+if not known then
+  if redis.call('HLEN', KEYS[1]) < tonumber(ARGV[7]) then
+    keep(new, {}, '')
+  end
+  return ''
+end
+
+local last = cjson.decode(string.sub(known, #form + 1))
+local said = last.said or {}
+for _, s in ipairs(said) do
+  if s[1] == new.delivery then
+    return s[2]
+  end
+end
+
+local function same()
+  if last.delivery == '' or last.after ~= new.after then
+    return false
+  end
+  if last.recovered or new.recovered then
+    return true
+  end
+  if last.before ~= new.before then
+    return false
+  end
+  if last.hook ~= '' and new.hook ~= '' then
+    return last.hook ~= new.hook
+  end
+  return math.abs(last.at - new.at) <= tonumber(ARGV[9])
+end
+
+local function late()
+  if new.before == last.after and (new.before ~= '' or new.at >= last.at) then
+    return false
+  end
+  return new.at < last.at or new.after ~= '' and (new.after == last.before or last.recovered == true)
+end
+
+if same() then
+  return keep(last, said, last.delivery)
+end
+if late() then
+  return keep(last, said, '')
+end
+return keep(new, said, '')
