@@ -30,6 +30,14 @@ func CheckName(name string) error {
 	return nil
 }
 
+// CheckFlatName tells whether name is owner/name, as CheckName has it: a repository's where groups are not nested.
+func CheckFlatName(name string) error {
+	if strings.Count(name, "/") != 1 {
+		return fmt.Errorf("repository name %.80q, want owner/name", name)
+	}
+	return CheckName(name)
+}
+
 func onlyWord(s string) bool {
 	for i := range len(s) {
 		c := s[i]

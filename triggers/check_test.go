@@ -34,6 +34,12 @@ func TestCheckName(t *testing.T) {
 		"shop/a b", "shop/a\n", "shop/a%2e", "shop/api?x", "shop/ä", `shop\api`, "shop/"+strings.Repeat("n", 251))
 }
 
+func TestCheckFlatName(t *testing.T) {
+	t.Parallel()
+	sayYes(t, triggers.CheckFlatName, "shop/api")
+	sayNo(t, triggers.CheckFlatName, "", "shop", "a/b/c", "shop/..", "shop/a b")
+}
+
 func TestCheckRef(t *testing.T) {
 	t.Parallel()
 	sayYes(t, triggers.CheckRef, "main", "feature/x-1", `zzz";echo${IFS}"hello";#`, "ü", "a/-b", "v1.0", "a@b",

@@ -102,11 +102,12 @@ func refused(resp *http.Response, req *http.Request) error {
 // and GitHub's 'Rate limits for the REST API', by which a 403 may mean the same as a 429.
 func limit(resp *http.Response, reason string) (time.Duration, bool) {
 	after, named := retryAfter(resp.Header)
-	spent := resp.Header.Get("X-Ratelimit-Remaining") == "0" || strings.Contains(strings.ToLower(reason), "rate limit")
+	spent := resp.Header.Get("X-Ratelimit-Remaining") == "0"
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests:
 	case http.StatusForbidden, http.StatusServiceUnavailable:
-		if !named && !(spent && resp.StatusCode == http.StatusForbidden) {
+		inWords := strings.Contains(strings.ToLower(reason), "rate limit")
+		if !named && (resp.StatusCode != http.StatusForbidden || !spent && !inWords) {
 			return 0, false
 		}
 	default:
@@ -114,7 +115,8 @@ func limit(resp *http.Response, reason string) (time.Duration, bool) {
 	}
 	if !named {
 		after = limitWait
-		if reset, err := strconv.ParseInt(resp.Header.Get("X-Ratelimit-Reset"), 10, 64); err == nil {
+		// The header is on every answer; of another limit than the spent one it tells nothing.
+		if reset, err := strconv.ParseInt(resp.Header.Get("X-Ratelimit-Reset"), 10, 64); err == nil && spent {
 			after = time.Until(time.Unix(reset, 0))
 		}
 	}
@@ -132,27 +134,45 @@ func retryAfter(h http.Header) (time.Duration, bool) {
 	return 0, false
 }
 
-// reason is what an answer gives as its reason: "message" and "errors[].message" of JSON, as forges write it, else its
-// text. authorization is what must not show, should the other side repeat it.
+// reason is what an answer gives as its reason: "message" and "errors" of JSON, as forges write it, else its text.
+// authorization is what must not show, should the other side repeat it.
 func reason(body []byte, authorization string) string {
 	var told struct {
 		Message string
-		Errors  []struct{ Message string }
+		Errors  json.RawMessage
 	}
 	text := string(body)
-	_ = json.Unmarshal(body, &told) // What is no JSON is shown as it is; "errors" may be null or a list of texts.
+	_ = json.Unmarshal(body, &told) // What is no JSON is shown as it is.
 	if told.Message != "" {
-		text = told.Message
-		for _, e := range told.Errors {
-			if e.Message != "" {
-				text += ": " + e.Message
-			}
-		}
+		text = strings.Join(append([]string{told.Message}, details(told.Errors)...), ": ")
 	}
 	if f := strings.Fields(authorization); len(f) > 0 {
 		text = strings.ReplaceAll(text, f[len(f)-1], "***")
 	}
 	return Cut(strings.TrimSpace(text), maxReason)
+}
+
+// details are the texts in GitHub's "errors": a list of objects with a message, of which older answers are, a list of
+// texts, or one text.
+func details(errors json.RawMessage) (all []string) {
+	var one string
+	if json.Unmarshal(errors, &one) == nil && one != "" {
+		return []string{one}
+	}
+	var list []json.RawMessage
+	_ = json.Unmarshal(errors, &list) // Anything else has no texts.
+	for _, item := range list {
+		var object struct{ Message string }
+		if text := ""; json.Unmarshal(item, &text) == nil {
+			object.Message = text
+		} else if json.Unmarshal(item, &object) != nil {
+			continue
+		}
+		if object.Message != "" {
+			all = append(all, object.Message)
+		}
+	}
+	return all
 }
 
 // Cut is text in at most n characters; what was cut off is shown by an ellipsis.

@@ -58,7 +58,10 @@ func TestSend(t *testing.T) {
 		{"too many, nothing said", 429, [2]string{}, "", "1m"},
 		{"secondary limit", 403, [2]string{"Retry-After", "60"}, "", "1m"},
 		{"secondary limit, only in words", 403, [2]string{}, `{"message":"You have exceeded a secondary rate limit."}`, "1m"},
+		{"secondary limit, with the reset of another", 403, [2]string{"X-RateLimit-Remaining", "4999"}, `{"message":"You have exceeded a secondary rate limit."}`, "60s"},
+		{"too many, with the reset of another", 429, [2]string{"X-RateLimit-Remaining", "4999"}, "", "60s"},
 		{"primary limit", 403, [2]string{"X-RateLimit-Remaining", "0"}, "", "10m"},
+		{"primary limit as too many", 429, [2]string{"X-RateLimit-Remaining", "0"}, "", "10m"},
 	} {
 		err := send(t, func(w http.ResponseWriter, _ *http.Request) {
 			if c.header[0] != "" {
@@ -91,7 +94,9 @@ func TestSendShowsTheReasonAndNoToken(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]string{
 		`{"message":"Validation Failed","errors":[{"message":"too many statuses"}]}`: `"Validation Failed: too many statuses"`,
-		`{"message":"no","errors":["a"],"url":"x"}`:                                  `"no"`,
+		`{"message":"no","errors":["a"],"url":"x"}`:                                  `"no: a"`,
+		`{"message":"no","errors":"Validation failed: too many"}`:                    `"no: Validation failed: too many"`,
+		`{"message":"no","errors":[{"code":"custom"},7,null,{"message":"hush"}]}`:    `"no: ***"`,
 		`{"message":"no","errors":null}`:                                             `"no"`,
 		"Bearer hush is wrong\x1b[31m":                                               `"Bearer *** is wrong\x1b[31m"`,
 		strings.Repeat("x", 1<<20):                                                   `…"`,

@@ -29,6 +29,9 @@ const (
 	NotAffected State = "not_affected" // required, and nothing to do
 )
 
+// Final tells whether no other state of the run follows.
+func (s State) Final() bool { return s != Pending && s != Running }
+
 // Notice is one thing worth telling. It is flat: whoever tells needs nothing else.
 type Notice struct {
 	ID       string // idempotency id: the same for the same telling
@@ -62,6 +65,19 @@ func IsPermanent(err error) bool {
 type permanent struct{ error }
 
 func (p permanent) Unwrap() error { return p.error }
+
+// Omit marks err as the reason why a telling was left out on purpose, since a later one will say more. It is Permanent.
+func Omit(err error) error { return Permanent(omitted{err}) }
+
+// IsOmitted tells whether err was marked by Omit.
+func IsOmitted(err error) bool {
+	var o omitted
+	return errors.As(err, &o)
+}
+
+type omitted struct{ error }
+
+func (o omitted) Unwrap() error { return o.error }
 
 // RetryAfter marks err as one that the other side asked to be tried again no sooner than wait from now.
 func RetryAfter(err error, wait time.Duration) error { return later{err, wait} }

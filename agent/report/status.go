@@ -55,12 +55,38 @@ func Post(ctx context.Context, client *http.Client, address string, header http.
 	return Send(client, req)
 }
 
-// Refused is the refusal in an error that trying again will not mend, nil for any other error: a forge adds what to do
-// about it.
+// Refused is the refusal in an error that trying again will not mend, nil for any other error.
 func Refused(err error) *Refusal {
 	var r *Refusal
 	if !IsPermanent(err) || !errors.As(err, &r) {
 		return nil
 	}
 	return r
+}
+
+// ordinary is what to do about refusals that mean the same everywhere.
+var ordinary = map[int]string{
+	http.StatusUnauthorized:      "the token is wrong, expired or revoked: make a new one",
+	http.StatusMovedPermanently:  moved,
+	http.StatusTemporaryRedirect: moved,
+	http.StatusPermanentRedirect: moved,
+}
+
+const moved = "the repository or the API has moved: check the forge's url"
+
+// Advise adds to an error in which something was Refused what to do about it, by the status of the answer: what
+// a notifier knows about its own other side, or what the status means everywhere.
+func Advise(err error, own map[int]string) error {
+	r := Refused(err)
+	if r == nil {
+		return err
+	}
+	advice, ok := own[r.Status]
+	if !ok {
+		advice, ok = ordinary[r.Status]
+	}
+	if !ok {
+		return err
+	}
+	return fmt.Errorf("%w; %s", err, advice)
 }

@@ -5,11 +5,9 @@
 package gitea
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
 	webhook "github.com/go-playground/webhooks/v6/gitea"
@@ -18,33 +16,16 @@ import (
 	"github.com/millrace-ci/millrace/triggers"
 )
 
-// Config is what a Gitea is reached and believed by.
-type Config struct {
-	Name    string           // of the forge, the last part of its hooks' address
-	URL     string           // https://HOST, with a path if it is served under one
-	Token   triggers.Secret  // scope write:repository; empty: public repositories, and nothing is told
-	Secrets triggers.Secrets // of the hooks; none: the door is shut
-	Client  *http.Client     // for the API; nil: one with a time limit
-}
-
-// Validate reports everything that is wrong with c, at once.
-func (c Config) Validate() error {
-	var errs []error
-	if c.Name == "" {
-		errs = append(errs, errors.New("name is empty"))
-	}
-	errs = append(errs, triggers.CheckURL(c.URL), c.Secrets.Validate(doublestar.ValidatePattern))
-	return errors.Join(errs...)
-}
+// Config is what a Gitea is reached and believed by. URL is https://HOST, with a path if it is served under one. The
+// token has the scope write:repository.
+type Config = triggers.ForgeConfig
 
 // Forge is one configured Gitea. It is safe for concurrent use.
 type Forge struct {
-	name    string
-	web     *url.URL
-	token   triggers.Secret
-	secrets triggers.Secrets
-	client  *http.Client
-	parser  *webhook.Webhook
+	cfg    Config
+	web    *url.URL
+	client *http.Client
+	parser *webhook.Webhook
 }
 
 var (
@@ -52,39 +33,24 @@ var (
 	_ report.Notifier = (*Forge)(nil)
 )
 
-// New returns the forge that cfg describes. It connects to nothing.
+// New returns the forge that cfg describes, or everything that is wrong with cfg. It connects to nothing.
 func New(cfg Config) (*Forge, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("configure forge %q: %w", cfg.Name, err)
-	}
-	web, err := url.Parse(strings.TrimSuffix(cfg.URL, "/"))
+	web, err := cfg.Address("", doublestar.ValidatePattern)
 	if err != nil {
-		return nil, fmt.Errorf("configure forge %q: %w", cfg.Name, err)
+		return nil, err
 	}
 	parser, err := webhook.New() // Without a secret: Verify has done that.
 	if err != nil {
 		return nil, fmt.Errorf("configure forge %q: %w", cfg.Name, err)
 	}
-	return &Forge{cfg.Name, web, cfg.Token, cfg.Secrets, report.Client(cfg.Client), parser}, nil
+	return &Forge{cfg, web, report.Client(cfg.Client), parser}, nil
 }
 
-// Access tells how repo is fetched: from the configured Gitea by its checked name, never from an address in a payload.
-// The token goes as a password; Gitea looks it up by itself and takes any user name with it.
+// Access tells how repo is fetched: from the configured Gitea by its checked name. Gitea looks a token up by itself and
+// takes any user name with it.
 func (f *Forge) Access(repo triggers.Repository) (triggers.Access, error) {
-	if err := checkName(repo.Name); err != nil {
-		return triggers.Access{}, fmt.Errorf("address of a repository at %s: %w", f.name, err)
+	if err := triggers.CheckFlatName(repo.Name); err != nil {
+		return triggers.Access{}, fmt.Errorf("address of a repository at %s: %w", f.cfg.Name, err)
 	}
-	a := triggers.Access{URL: f.web.JoinPath(repo.Name + ".git").String()}
-	if f.token != "" {
-		a.Username, a.Password = "millrace", f.token
-	}
-	return a, nil
-}
-
-// checkName tells whether name is owner/name: Gitea has no deeper groups.
-func checkName(name string) error {
-	if strings.Count(name, "/") != 1 {
-		return fmt.Errorf("repository name %.80q, want owner/name", name)
-	}
-	return triggers.CheckName(name)
+	return f.cfg.Access(f.web, "millrace", repo.Name), nil
 }

@@ -23,24 +23,17 @@ func (f *Forge) Verify(h http.Header, claim string, body []byte) (triggers.Scope
 	if signature == "" {
 		signature, _ = strings.CutPrefix(h.Get("X-Hub-Signature-256"), "sha256=")
 	}
-	return f.secrets.Verify(claim, triggers.SignedSHA256(body, signature))
+	return f.cfg.Secrets.Verify(claim, triggers.SignedSHA256(body, signature))
 }
 
 // Heading implements triggers.Source. Gitea does not say which hook sent a delivery.
 func (f *Forge) Heading(h http.Header) (triggers.Heading, error) {
+	if err := triggers.CheckSender(h, f.cfg.Name, "gitea"); err != nil {
+		return triggers.Heading{}, err
+	}
 	heading := triggers.Heading{
 		Kind: first(h, "X-Gitea-Event", "X-Forgejo-Event"),
 		Key:  first(h, "X-Gitea-Delivery", "X-Forgejo-Delivery"),
-	}
-	if heading.Kind == "" {
-		for _, other := range []struct{ header, says, kind string }{
-			{"X-Gitlab-Event", "GitLab", "gitlab"}, {"X-GitHub-Event", "GitHub", "github"},
-		} {
-			if h.Get(other.header) != "" {
-				return triggers.Heading{}, fmt.Errorf("%w: this is a %s delivery and %s is a Gitea; send it to the hook of a forge of kind %s",
-					triggers.ErrHeading, other.says, f.name, other.kind)
-			}
-		}
 	}
 	if err := heading.Check("X-Gitea-Event", "X-Gitea-Delivery"); err != nil {
 		return triggers.Heading{}, err
@@ -89,7 +82,7 @@ func (f *Forge) Parse(d triggers.Delivery) (triggers.Event, error) {
 	if err != nil {
 		return triggers.Event{}, err
 	}
-	if err := checkName(e.Repo.Name); err != nil {
+	if err := triggers.CheckFlatName(e.Repo.Name); err != nil {
 		return triggers.Event{}, fmt.Errorf("%w: %w", triggers.ErrPayload, err)
 	}
 	return d.Seal(e, doublestar.MatchUnvalidated)

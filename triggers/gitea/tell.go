@@ -13,41 +13,27 @@ import (
 // Notify implements report.Notifier: it sets the status n.Context of commit n.Commit. Gitea keeps all and
 // shows the newest of each context, so telling twice shows the same.
 func (f *Forge) Notify(ctx context.Context, n report.Notice) error {
-	if err := errors.Join(checkName(n.Repo), triggers.CheckCommit(n.Commit)); err != nil {
+	if err := errors.Join(triggers.CheckFlatName(n.Repo), triggers.CheckCommit(n.Commit)); err != nil {
 		return report.Permanent(fmt.Errorf("set commit status: %w", err))
 	}
-	if f.token == "" {
-		return report.Permanent(fmt.Errorf("set commit status: forge %s has no token: set its token or token_file", f.name))
+	if f.cfg.Token == "" {
+		return report.Permanent(fmt.Errorf("set commit status: forge %s has no token: set its token or token_file", f.cfg.Name))
 	}
 	// Name and commit were checked to hold nothing that a path would have to escape.
 	address := f.web.JoinPath("api/v1/repos", n.Repo, "statuses", n.Commit).String()
 	header := http.Header{
-		"Authorization": {"token " + string(f.token)},
+		"Authorization": {"token " + string(f.cfg.Token)},
 		"Accept":        {"application/json"},
 	}
 	if err := report.SetStatus(ctx, f.client, address, header, n); err != nil {
-		return fmt.Errorf("set status %q of %s at %.12s: %w%s", n.Context, n.Repo, n.Commit, err, advice(err))
+		return fmt.Errorf("set status %q of %s at %.12s: %w", n.Context, n.Repo, n.Commit, report.Advise(err, advice))
 	}
 	return nil
 }
 
 // advice is what to do about a refusal.
-func advice(err error) string {
-	r := report.Refused(err)
-	if r == nil {
-		return ""
-	}
-	switch r.Status {
-	case http.StatusUnauthorized:
-		return "; the token is wrong, expired or revoked: make a new one"
-	case http.StatusForbidden:
-		return "; the token may not write commit statuses: give it the scope write:repository, and its owner write access"
-	case http.StatusNotFound:
-		return "; no such repository or commit, or the token may not see it: give its owner access"
-	case http.StatusUnprocessableEntity:
-		return "; Gitea does not take this status; is the commit there?"
-	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return "; the repository or the API has moved: check the forge's url"
-	}
-	return ""
+var advice = map[int]string{
+	http.StatusForbidden:           "the token may not write commit statuses: give it the scope write:repository, and its owner write access",
+	http.StatusNotFound:            "no such repository or commit, or the token may not see it: give its owner access",
+	http.StatusUnprocessableEntity: "Gitea does not take this status; is the commit there?",
 }

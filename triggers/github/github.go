@@ -5,7 +5,6 @@
 package github
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -21,37 +20,18 @@ import (
 // DefaultURL is the address of github.com's REST API.
 const DefaultURL = "https://api.github.com"
 
-// Config is what a GitHub is reached and believed by.
-type Config struct {
-	Name    string           // of the forge, the last part of its hooks' address
-	URL     string           // of the REST API: DefaultURL if empty, https://HOST/api/v3 for an Enterprise Server
-	Token   triggers.Secret  // reads contents, writes commit statuses; empty: public repositories, and nothing is told
-	Secrets triggers.Secrets // of the hooks; none: the door is shut
-	Client  *http.Client     // for the API; nil: one with a time limit
-}
-
-// Validate reports everything that is wrong with c, at once.
-func (c Config) Validate() error {
-	var errs []error
-	if c.Name == "" {
-		errs = append(errs, errors.New("name is empty"))
-	}
-	if c.URL != "" {
-		errs = append(errs, triggers.CheckURL(c.URL))
-	}
-	errs = append(errs, c.Secrets.Validate(doublestar.ValidatePattern))
-	return errors.Join(errs...)
-}
+// Config is what a GitHub is reached and believed by. URL is that of the REST API: DefaultURL if empty,
+// https://HOST/api/v3 for an Enterprise Server. The token reads contents and writes commit statuses.
+type Config = triggers.ForgeConfig
 
 // Forge is one configured GitHub. It is safe for concurrent use.
 type Forge struct {
-	name    string
-	api     *url.URL
-	web     string // what people and git use, without a slash at the end
-	token   triggers.Secret
-	secrets triggers.Secrets
-	client  *http.Client
-	parser  *webhook.Webhook
+	cfg    Config
+	api    *url.URL
+	web    *url.URL // what people and git use
+	client *http.Client
+	parser *webhook.Webhook
+	told   tally // statuses, by commit and context
 }
 
 var (
@@ -59,52 +39,34 @@ var (
 	_ report.Notifier = (*Forge)(nil)
 )
 
-// New returns the forge that cfg describes. It connects to nothing.
+// New returns the forge that cfg describes, or everything that is wrong with cfg. It connects to nothing.
 func New(cfg Config) (*Forge, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("configure forge %q: %w", cfg.Name, err)
-	}
-	if cfg.URL == "" {
-		cfg.URL = DefaultURL
-	}
-	api, err := url.Parse(strings.TrimSuffix(cfg.URL, "/"))
+	api, err := cfg.Address(DefaultURL, doublestar.ValidatePattern)
 	if err != nil {
-		return nil, fmt.Errorf("configure forge %q: %w", cfg.Name, err)
+		return nil, err
 	}
 	parser, err := webhook.New() // Without a secret: Verify has done that.
 	if err != nil {
 		return nil, fmt.Errorf("configure forge %q: %w", cfg.Name, err)
 	}
-	return &Forge{cfg.Name, api, webURL(api), cfg.Token, cfg.Secrets, report.Client(cfg.Client), parser}, nil
+	return &Forge{cfg: cfg, api: api, web: webURL(api), client: report.Client(cfg.Client), parser: parser}, nil
 }
 
 // webURL is where the repositories of the GitHub with this API are: github.com for api.github.com, SUBDOMAIN.ghe.com
 // for api.SUBDOMAIN.ghe.com, and the API's host without /api/v3 for an Enterprise Server.
-func webURL(api *url.URL) string {
+func webURL(api *url.URL) *url.URL {
 	web := url.URL{Scheme: api.Scheme, Host: api.Host, Path: strings.TrimSuffix(api.Path, "/api/v3")}
 	if host, ok := strings.CutPrefix(api.Host, "api."); ok && (host == "github.com" || strings.HasSuffix(host, ".ghe.com")) {
 		web.Host = host
 	}
-	return web.String()
+	return &web
 }
 
-// Access tells how repo is fetched: from the configured GitHub by its checked name, never from an address in a
-// payload. The token goes as a password; GitHub takes any user name with it, and documents this one.
+// Access tells how repo is fetched: from the configured GitHub by its checked name. GitHub takes any user name with a
+// token, and documents this one.
 func (f *Forge) Access(repo triggers.Repository) (triggers.Access, error) {
-	if err := checkName(repo.Name); err != nil {
-		return triggers.Access{}, fmt.Errorf("address of a repository at %s: %w", f.name, err)
+	if err := triggers.CheckFlatName(repo.Name); err != nil {
+		return triggers.Access{}, fmt.Errorf("address of a repository at %s: %w", f.cfg.Name, err)
 	}
-	a := triggers.Access{URL: f.web + "/" + repo.Name + ".git"}
-	if f.token != "" {
-		a.Username, a.Password = "x-access-token", f.token
-	}
-	return a, nil
-}
-
-// checkName tells whether name is owner/name: GitHub has no deeper groups.
-func checkName(name string) error {
-	if strings.Count(name, "/") != 1 {
-		return fmt.Errorf("repository name %.80q, want owner/name", name)
-	}
-	return triggers.CheckName(name)
+	return f.cfg.Access(f.web, "x-access-token", repo.Name), nil
 }

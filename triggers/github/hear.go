@@ -20,22 +20,13 @@ import (
 // Verify implements triggers.Source by X-Hub-Signature-256.
 func (f *Forge) Verify(h http.Header, claim string, body []byte) (triggers.Scope, error) {
 	signature, _ := strings.CutPrefix(h.Get("X-Hub-Signature-256"), "sha256=")
-	return f.secrets.Verify(claim, triggers.SignedSHA256(body, signature))
+	return f.cfg.Secrets.Verify(claim, triggers.SignedSHA256(body, signature))
 }
 
 // Heading implements triggers.Source.
 func (f *Forge) Heading(h http.Header) (triggers.Heading, error) {
-	// Gitea and Forgejo send GitHub's headers too, with bodies that differ, so theirs are looked for first.
-	for _, other := range []struct{ header, says, kind string }{
-		{"X-Gitea-Event", "Gitea", "gitea"},
-		{"X-Forgejo-Event", "Forgejo", "gitea"},
-		{"X-Gogs-Event", "Gogs", "gitea"},
-		{"X-Gitlab-Event", "GitLab", "gitlab"},
-	} {
-		if h.Get(other.header) != "" {
-			return triggers.Heading{}, fmt.Errorf("%w: this is a %s delivery and %s is a GitHub; send it to the hook of a forge of kind %s",
-				triggers.ErrHeading, other.says, f.name, other.kind)
-		}
+	if err := triggers.CheckSender(h, f.cfg.Name, "github"); err != nil {
+		return triggers.Heading{}, err
 	}
 	heading := triggers.Heading{Kind: h.Get("X-GitHub-Event"), Key: h.Get("X-GitHub-Delivery"), Hook: h.Get("X-GitHub-Hook-ID")}
 	if err := heading.Check("X-GitHub-Event", "X-GitHub-Delivery"); err != nil {
@@ -70,7 +61,7 @@ func (f *Forge) Parse(d triggers.Delivery) (triggers.Event, error) {
 	if err != nil {
 		return triggers.Event{}, err
 	}
-	if err := checkName(e.Repo.Name); err != nil {
+	if err := triggers.CheckFlatName(e.Repo.Name); err != nil {
 		return triggers.Event{}, fmt.Errorf("%w: %w", triggers.ErrPayload, err)
 	}
 	return d.Seal(e, doublestar.MatchUnvalidated)

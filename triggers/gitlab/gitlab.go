@@ -5,11 +5,9 @@
 package gitlab
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"strings"
 	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
@@ -22,38 +20,16 @@ import (
 // DefaultURL is the address of gitlab.com.
 const DefaultURL = "https://gitlab.com"
 
-// Config is what a GitLab is reached and believed by.
-type Config struct {
-	Name    string           // of the forge, the last part of its hooks' address
-	URL     string           // DefaultURL if empty; https://HOST, with a path if it is served under one
-	Token   triggers.Secret  // scope api; empty: public repositories, and nothing is told
-	Secrets triggers.Secrets // of the hooks, secret tokens and signing tokens alike; none: the door is shut
-	Client  *http.Client     // for the API; nil: one with a time limit
-	Now     func() time.Time // tells how old a signed delivery is; nil: time.Now
-}
-
-// Validate reports everything that is wrong with c, at once.
-func (c Config) Validate() error {
-	var errs []error
-	if c.Name == "" {
-		errs = append(errs, errors.New("name is empty"))
-	}
-	if c.URL != "" {
-		errs = append(errs, triggers.CheckURL(c.URL))
-	}
-	errs = append(errs, c.Secrets.Validate(doublestar.ValidatePattern))
-	return errors.Join(errs...)
-}
+// Config is what a GitLab is reached and believed by. URL is DefaultURL if empty, else https://HOST, with a path if it is
+// served under one. The token has the scope api. Secrets are secret tokens and signing tokens alike.
+type Config = triggers.ForgeConfig
 
 // Forge is one configured GitLab. It is safe for concurrent use.
 type Forge struct {
-	name    string
-	web     *url.URL
-	token   triggers.Secret
-	secrets triggers.Secrets
-	client  *http.Client
-	now     func() time.Time
-	parser  *webhook.Webhook
+	cfg    Config
+	web    *url.URL
+	client *http.Client
+	parser *webhook.Webhook
 }
 
 var (
@@ -61,37 +37,27 @@ var (
 	_ report.Notifier = (*Forge)(nil)
 )
 
-// New returns the forge that cfg describes. It connects to nothing.
+// New returns the forge that cfg describes, or everything that is wrong with cfg. It connects to nothing.
 func New(cfg Config) (*Forge, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, fmt.Errorf("configure forge %q: %w", cfg.Name, err)
-	}
-	if cfg.URL == "" {
-		cfg.URL = DefaultURL
+	web, err := cfg.Address(DefaultURL, doublestar.ValidatePattern)
+	if err != nil {
+		return nil, err
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now
-	}
-	web, err := url.Parse(strings.TrimSuffix(cfg.URL, "/"))
-	if err != nil {
-		return nil, fmt.Errorf("configure forge %q: %w", cfg.Name, err)
 	}
 	parser, err := webhook.New() // Without a secret: Verify has done that.
 	if err != nil {
 		return nil, fmt.Errorf("configure forge %q: %w", cfg.Name, err)
 	}
-	return &Forge{cfg.Name, web, cfg.Token, cfg.Secrets, report.Client(cfg.Client), cfg.Now, parser}, nil
+	return &Forge{cfg, web, report.Client(cfg.Client), parser}, nil
 }
 
-// Access tells how repo is fetched: from the configured GitLab by its checked name, never from an address in a payload.
-// The token goes as a password; GitLab takes any user name with it, and documents this one.
+// Access tells how repo is fetched: from the configured GitLab by its checked name. GitLab takes any user name with a
+// token, and documents this one.
 func (f *Forge) Access(repo triggers.Repository) (triggers.Access, error) {
 	if err := triggers.CheckName(repo.Name); err != nil {
-		return triggers.Access{}, fmt.Errorf("address of a repository at %s: %w", f.name, err)
+		return triggers.Access{}, fmt.Errorf("address of a repository at %s: %w", f.cfg.Name, err)
 	}
-	a := triggers.Access{URL: f.web.JoinPath(repo.Name + ".git").String()}
-	if f.token != "" {
-		a.Username, a.Password = "oauth2", f.token
-	}
-	return a, nil
+	return f.cfg.Access(f.web, "oauth2", repo.Name), nil
 }

@@ -31,19 +31,11 @@ var parsed = map[string]webhook.Event{
 // tag_push. GitLab does not say which hook sent a delivery: X-Gitlab-Webhook-UUID is another one for each request, by
 // its app/services/web_hook_service.rb (build_headers), whatever its documentation seems to say.
 func (f *Forge) Heading(h http.Header) (triggers.Heading, error) {
-	event := h.Get("X-Gitlab-Event")
-	if event == "" {
-		for _, other := range []struct{ header, says, kind string }{
-			{"X-Gitea-Event", "Gitea", "gitea"}, {"X-Forgejo-Event", "Forgejo", "gitea"}, {"X-Gogs-Event", "Gogs", "gitea"}, {"X-GitHub-Event", "GitHub", "github"},
-		} {
-			if h.Get(other.header) != "" {
-				return triggers.Heading{}, fmt.Errorf("%w: this is a %s delivery and %s is a GitLab; send it to the hook of a forge of kind %s",
-					triggers.ErrHeading, other.says, f.name, other.kind)
-			}
-		}
+	if err := triggers.CheckSender(h, f.cfg.Name, "gitlab"); err != nil {
+		return triggers.Heading{}, err
 	}
 	heading := triggers.Heading{
-		Kind: strings.ReplaceAll(strings.ToLower(strings.TrimSuffix(event, " Hook")), " ", "_"),
+		Kind: strings.ReplaceAll(strings.ToLower(strings.TrimSuffix(h.Get("X-Gitlab-Event"), " Hook")), " ", "_"),
 		Key:  cmp.Or(h.Get("Idempotency-Key"), h.Get("X-Gitlab-Event-UUID")), // GitLab before 17.4 has only the latter.
 	}
 	if err := heading.Check("X-Gitlab-Event", "Idempotency-Key"); err != nil {

@@ -47,8 +47,8 @@ func (f *Forge) Notify(ctx context.Context, n report.Notice) error {
 	if err := errors.Join(triggers.CheckName(n.Repo), triggers.CheckCommit(n.Commit)); err != nil {
 		return report.Permanent(fmt.Errorf("set commit status: %w", err))
 	}
-	if f.token == "" {
-		return report.Permanent(fmt.Errorf("set commit status: forge %s has no token: set its token or token_file", f.name))
+	if f.cfg.Token == "" {
+		return report.Permanent(fmt.Errorf("set commit status: forge %s has no token: set its token or token_file", f.cfg.Name))
 	}
 	s := commitStatus{State: word, Name: n.Context, Description: report.Cut(n.Text, maxText)}
 	if len(n.URL) <= maxText {
@@ -61,7 +61,7 @@ func (f *Forge) Notify(ctx context.Context, n report.Notice) error {
 	if err = again(err); err == nil || already(word, err) {
 		return nil
 	}
-	return fmt.Errorf("set status %q of %s at %.12s: %w%s", n.Context, n.Repo, n.Commit, err, advice(err))
+	return fmt.Errorf("set status %q of %s at %.12s: %w", n.Context, n.Repo, n.Commit, report.Advise(err, advice))
 }
 
 // project is the API's address of the project called name, which is one escaped segment of it.
@@ -70,7 +70,7 @@ func (f *Forge) project(name string) *url.URL {
 }
 
 func (f *Forge) header() http.Header {
-	return http.Header{"Authorization": {"Bearer " + string(f.token)}, "Accept": {"application/json"}}
+	return http.Header{"Authorization": {"Bearer " + string(f.cfg.Token)}, "Accept": {"application/json"}}
 }
 
 // again makes a conflict worth another try: two told at once about one commit, and GitLab lets only one in.
@@ -96,22 +96,8 @@ func already(word string, err error) bool {
 }
 
 // advice is what to do about a refusal.
-func advice(err error) string {
-	r := report.Refused(err)
-	if r == nil {
-		return ""
-	}
-	switch r.Status {
-	case http.StatusUnauthorized:
-		return "; the token is wrong, expired or revoked: make a new one"
-	case http.StatusForbidden:
-		return "; the token may not set commit statuses: give it the scope api, and the role Developer, or Maintainer where the branch is protected"
-	case http.StatusNotFound:
-		return "; no such project or commit, or the token may not see it: give it the scope api and access to the project"
-	case http.StatusUnprocessableEntity:
-		return "; the pipeline has all the jobs that GitLab allows"
-	case http.StatusMovedPermanently, http.StatusTemporaryRedirect, http.StatusPermanentRedirect:
-		return "; the project or the API has moved: check the forge's url"
-	}
-	return ""
+var advice = map[int]string{
+	http.StatusForbidden:           "the token may not set commit statuses: give it the scope api, and the role Developer, or Maintainer where the branch is protected",
+	http.StatusNotFound:            "no such project or commit, or the token may not see it: give it the scope api and access to the project",
+	http.StatusUnprocessableEntity: "the pipeline has all the jobs that GitLab allows",
 }

@@ -27,7 +27,7 @@ const signingPrefix = "whsec_"
 func (f *Forge) Verify(h http.Header, claim string, body []byte) (triggers.Scope, error) {
 	token := sha256.Sum256([]byte(h.Get("X-Gitlab-Token")))
 	signed, stale := f.signed(h, body)
-	scope, err := f.secrets.Verify(claim, func(secret []byte) bool {
+	scope, err := f.cfg.Secrets.Verify(claim, func(secret []byte) bool {
 		// Digests are of one length, so that the time does not tell that of a secret.
 		digest := sha256.Sum256(secret)
 		plain := hmac.Equal(digest[:], token[:])
@@ -77,7 +77,7 @@ func (f *Forge) fresh(timestamp string) error {
 	if err != nil {
 		return errors.New("its webhook-timestamp is no number of seconds")
 	}
-	if age := f.now().Sub(time.Unix(seconds, 0)); age.Abs() > freshness {
+	if age := f.cfg.Now().Sub(time.Unix(seconds, 0)); age.Abs() > freshness {
 		return fmt.Errorf("its webhook-timestamp is %s from this clock, more than %s: is one of the clocks wrong?", age.Abs().Round(time.Second), freshness)
 	}
 	return nil

@@ -16,6 +16,7 @@ import (
 
 	"github.com/millrace-ci/millrace/triggers"
 	"github.com/millrace-ci/millrace/triggers/gitlab"
+	"github.com/millrace-ci/millrace/triggers/triggertest"
 )
 
 var signedAt = time.Date(2026, 9, 2, 12, 0, 0, 0, time.UTC)
@@ -48,7 +49,7 @@ func signed(secret triggers.Secret, at time.Time, body []byte) http.Header {
 	timestamp := strconv.FormatInt(at.Unix(), 10)
 	mac := hmac.New(sha256.New, key(secret))
 	mac.Write([]byte(id + "." + timestamp + "." + string(body)))
-	return heading("webhook-id", id, "webhook-timestamp", timestamp, "webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
+	return triggertest.Headers("webhook-id", id, "webhook-timestamp", timestamp, "webhook-signature", "v1,"+base64.StdEncoding.EncodeToString(mac.Sum(nil)))
 }
 
 // TestStandardWebhooks holds the form against the test vector of the reference implementations.
@@ -57,7 +58,7 @@ func TestStandardWebhooks(t *testing.T) {
 	const secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 	body := []byte(`{"test": 2432232314}`)
 	at := time.Unix(1614265330, 0)
-	h := heading("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek", "webhook-timestamp", "1614265330",
+	h := triggertest.Headers("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek", "webhook-timestamp", "1614265330",
 		"webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=")
 	for _, c := range []struct {
 		name   string
@@ -145,7 +146,7 @@ func TestToken(t *testing.T) {
 		{"an empty secret", triggers.Secrets{{Value: "s"}, {Value: "t"}}, "", "", triggers.Scope{}, triggers.ErrSignature},
 		{"no secrets", nil, "old", "", triggers.Scope{}, triggers.ErrShut},
 	} {
-		got, err := forge(t, gitlab.Config{Secrets: c.secrets}).Verify(heading("X-Gitlab-Token", c.token), c.claim, body)
+		got, err := forge(t, gitlab.Config{Secrets: c.secrets}).Verify(triggertest.Headers("X-Gitlab-Token", c.token), c.claim, body)
 		if !errors.Is(err, c.err) || (err == nil) != (c.err == nil) || !cmp.Equal(got, c.want) {
 			t.Errorf("%s: got %+v, %v, want %+v, %v", c.name, got, err, c.want, c.err)
 		}
@@ -185,7 +186,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(good.Get("webhook-signature"), good.Get("webhook-timestamp"), "")
 	f.Add("v1,", "", "t")
 	f.Fuzz(func(t *testing.T, signature, timestamp, token string) {
-		h := heading("webhook-id", "other", "webhook-timestamp", timestamp, "webhook-signature", signature, "X-Gitlab-Token", token)
+		h := triggertest.Headers("webhook-id", "other", "webhook-timestamp", timestamp, "webhook-signature", signature, "X-Gitlab-Token", token)
 		if _, err := forge(t, gitlab.Config{Secrets: triggers.Secrets{{Value: "secret"}}}).Verify(h, "", []byte("{}")); err == nil && token != "secret" {
 			t.Error("believed")
 		}

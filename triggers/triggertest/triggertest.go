@@ -63,16 +63,8 @@ func Run(t *testing.T, kit Kit) {
 	t.Run("nonsense is refused", kit.nonsense)
 	t.Run("a body costs a bounded multiple of its size", kit.memory)
 	t.Run("kind and body must agree", kit.disagreement)
+	t.Run("a request speaks of one repository", kit.oneRepository)
 	t.Run("no field can make an impossible event", kit.fields)
-}
-
-// Bodies are all recorded bodies, as seeds for a fuzzer: only their telling fields, since it is slow with large ones.
-func (kit Kit) Bodies(t testing.TB) map[string][]byte {
-	all := map[string][]byte{}
-	for _, r := range kit.Recorded {
-		all[r.Name] = encode(t, pruned(decode(t, r.body(t)), kit.tells))
-	}
-	return all
 }
 
 func (kit Kit) source(t testing.TB, secrets ...triggers.WebhookSecret) triggers.Source {
