@@ -125,10 +125,7 @@ func (c *Cluster) watch(namespace string) (*watch, error) {
 	if c.running {
 		return nil, fmt.Errorf("the cluster is watched already, and not namespace %s: make runners before Cluster.Run", namespace)
 	}
-	w, err := newWatch(c.client, namespace, c.log)
-	if err != nil {
-		return nil, err
-	}
+	w := newWatch(c.client, namespace, c.log)
 	c.watches[namespace] = w
 	return w, nil
 }

@@ -2,13 +2,18 @@ package kube
 
 import (
 	"context"
+	"slices"
+	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 )
 
 // ClusterWith is NewCluster, with the way to it changed by reach and its client by wrap, where they are not nil.
@@ -52,4 +57,35 @@ func NewNews(list func(context.Context) ([]corev1.Event, error)) func(context.Co
 	return func(ctx context.Context, uids ...types.UID) ([]corev1.Event, time.Time, error) {
 		return n.about(ctx, list, uids)
 	}
+}
+
+// Mirror is a mirror of pods.
+type Mirror struct{ m *mirror }
+
+// NewMirror makes one of what a test lists and tells.
+func NewMirror(from cache.ListerWatcher, ring func(object any)) Mirror {
+	return Mirror{newMirror("pods", from, &corev1.Pod{}, nil, ring)}
+}
+
+// Start lets it be filled, until the function that it returns is called.
+func (m Mirror) Start(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(klog.NewContext(ctx, logr.Discard()))
+	var group sync.WaitGroup
+	group.Go(func() { m.m.run(ctx) })
+	return func() { cancel(); group.Wait() }
+}
+
+// Ready is ready.
+func (m Mirror) Ready(ctx context.Context) error { return m.m.ready(ctx) }
+
+// Names are those of the pods in it, which are stripped.
+func (m Mirror) Names() []string {
+	var names []string
+	for _, object := range m.m.index.List() {
+		if pod := object.(*corev1.Pod); pod.Labels == nil {
+			names = append(names, pod.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
 }

@@ -2,7 +2,7 @@ package kube
 
 import (
 	"context"
-	"fmt"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -10,11 +10,8 @@ import (
 	"github.com/go-logr/logr"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
-	batchinformers "k8s.io/client-go/informers/batch/v1"
-	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
@@ -23,12 +20,10 @@ import (
 // byJob is the index of pods by the uid of the Job that controls them.
 const byJob = "job"
 
-// watch follows the Jobs and pods of a namespace that bear our label, and wakes who waits for one of them. A watch that
-// is cut goes on where it was; only when the server does not remember that any more (410 Gone) all are listed again, with
-// growing pauses: client-go's reflector does both.
+// watch follows the Jobs and pods of a namespace that bear our label, and wakes who waits for one of them.
 type watch struct {
 	namespace  string
-	jobs, pods cache.SharedIndexInformer
+	jobs, pods *mirror
 	news       *news
 	log        *slog.Logger
 
@@ -43,61 +38,33 @@ type newJob struct {
 	at time.Time
 }
 
-func newWatch(client kubernetes.Interface, namespace string, log *slog.Logger) (*watch, error) {
+func newWatch(client kubernetes.Interface, namespace string, log *slog.Logger) *watch {
+	w := &watch{namespace: namespace, news: newNews(), log: log, subs: map[string]map[chan struct{}]bool{}, made: map[string]newJob{}}
 	ours := func(o *metav1.ListOptions) { o.LabelSelector = labelManagedBy + "=" + managedBy }
-	w := &watch{
-		namespace: namespace, news: newNews(), log: log, subs: map[string]map[chan struct{}]bool{}, made: map[string]newJob{},
-		jobs: batchinformers.NewFilteredJobInformer(client, namespace, 0, nil, ours),
-		pods: coreinformers.NewFilteredPodInformer(client, namespace, 0, cache.Indexers{byJob: controller}, ours),
-	}
-	for what, informer := range map[string]cache.SharedIndexInformer{"jobs": w.jobs, "pods": w.pods} {
-		if err := informer.SetTransform(strip); err != nil {
-			return nil, fmt.Errorf("watch %s: %w", what, err)
-		}
-		if err := informer.SetWatchErrorHandlerWithContext(w.trouble(what)); err != nil {
-			return nil, fmt.Errorf("watch %s: %w", what, err)
-		}
-		handler := cache.ResourceEventHandlerFuncs{AddFunc: w.ring, DeleteFunc: w.ring, UpdateFunc: func(_, now any) { w.ring(now) }}
-		if _, err := informer.AddEventHandler(handler); err != nil {
-			return nil, fmt.Errorf("watch %s: %w", what, err)
-		}
-	}
-	return w, nil
+	jobs := cache.NewFilteredListWatchFromClient(client.BatchV1().RESTClient(), "jobs", namespace, ours)
+	pods := cache.NewFilteredListWatchFromClient(client.CoreV1().RESTClient(), "pods", namespace, ours)
+	w.jobs = newMirror("jobs of namespace "+namespace, jobs, &batchv1.Job{}, nil, w.ring)
+	w.pods = newMirror("pods of namespace "+namespace, pods, &corev1.Pod{}, cache.Indexers{byJob: controller}, w.ring)
+	return w
 }
 
-// trouble logs why a watch could not begin, or ended. What belongs to the life of a watch is not worth a line.
-func (w *watch) trouble(what string) cache.WatchErrorHandlerWithContext {
-	return func(ctx context.Context, _ *cache.Reflector, err error) {
-		if ctx.Err() == nil && !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
-			w.log.WarnContext(ctx, "cluster not watched; to be tried again", "what", what, "namespace", w.namespace, "err", err)
-		}
-	}
-}
-
-// run follows the cluster until ctx ends.
+// run follows the cluster until ctx ends. That it cannot is logged by client-go.
 func (w *watch) run(ctx context.Context) {
 	ctx = klog.NewContext(ctx, logr.FromSlogHandler(w.log.Handler())) // Else client-go writes past our log.
 	var group sync.WaitGroup
-	group.Go(func() { w.jobs.RunWithContext(ctx) })
-	group.Go(func() { w.pods.RunWithContext(ctx) })
+	group.Go(func() { w.jobs.run(ctx) })
+	group.Go(func() { w.pods.run(ctx) })
 	group.Wait()
 }
 
 // ready returns once all was seen that was there when run began.
 func (w *watch) ready(ctx context.Context) error {
-	for _, informer := range []cache.SharedIndexInformer{w.jobs, w.pods} {
-		select {
-		case <-informer.HasSyncedChecker().Done():
-		case <-ctx.Done():
-			return fmt.Errorf("watch namespace %s: the cluster was not heard of yet: %w", w.namespace, context.Cause(ctx))
-		}
-	}
-	return nil
+	return errors.Join(w.jobs.ready(ctx), w.pods.ready(ctx))
 }
 
 // job returns the Job of this name as last heard of, nil if there is none. It is shared: read only.
 func (w *watch) job(name string) *batchv1.Job {
-	object, found, err := w.jobs.GetStore().GetByKey(w.namespace + "/" + name)
+	object, found, err := w.jobs.index.GetByKey(w.namespace + "/" + name)
 	if err != nil || !found {
 		return nil
 	}
@@ -131,7 +98,7 @@ func (w *watch) expected(name string, now time.Time) *batchv1.Job {
 // allJobs returns all Jobs that bear our label, as last heard of. They are shared: read only.
 func (w *watch) allJobs() []*batchv1.Job {
 	var jobs []*batchv1.Job
-	for _, object := range w.jobs.GetStore().List() {
+	for _, object := range w.jobs.index.List() {
 		if job, ok := object.(*batchv1.Job); ok {
 			jobs = append(jobs, job)
 		}
@@ -141,7 +108,7 @@ func (w *watch) allJobs() []*batchv1.Job {
 
 // podsOf returns the pods that the Job with this uid controls, as last heard of. They are shared: read only.
 func (w *watch) podsOf(uid types.UID) []*corev1.Pod {
-	objects, err := w.pods.GetIndexer().ByIndex(byJob, string(uid))
+	objects, err := w.pods.index.ByIndex(byJob, string(uid))
 	if err != nil {
 		return nil
 	}
@@ -175,9 +142,6 @@ func (w *watch) subscribe(name string) (<-chan struct{}, func()) {
 
 // ring wakes who waits for the Job that object is or belongs to.
 func (w *watch) ring(object any) {
-	if gone, ok := object.(cache.DeletedFinalStateUnknown); ok {
-		object = gone.Obj
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	name := ""
