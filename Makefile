@@ -7,11 +7,13 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unk
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 PKG      ?= ./...
 FUZZTIME ?= 10s
+ROUNDS   ?= 20
+SEED     ?= 0
 ENGINE   ?= docker
 TAG      ?= millrace:$(VERSION)
 LINT     := go tool -modfile=tools/go.mod golangci-lint
 
-.PHONY: build run demo test e2e lab-up lab-down image lint fmt bench fuzz generate verify ci help
+.PHONY: build run demo test chaos e2e lab-up lab-down image lint fmt bench fuzz generate verify ci help
 
 build: ## build bin/millrace
 	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/millrace ./cmd/millrace
@@ -25,6 +27,10 @@ demo: ## one push through the whole house, each step with its time; needs go and
 test: ## every test, with race detector, shuffled, on real servers (PKG=./queue/... ARGS="-run Lease")
 	test/setup.sh
 	go test -race -shuffle=on -json $(ARGS) $(PKG) | go run ./test/tally
+
+chaos: ## rounds of pushes while agents and Redis are killed at random (ROUNDS=100 SEED=42)
+	test/setup.sh
+	go test -tags chaos -count=1 -timeout 12h -json ./test/chaos -rounds $(ROUNDS) -seed $(SEED) | go run ./test/tally
 
 e2e: ## every test that needs a Kubernetes, on the lab (PKG=./runners/kube ARGS="-run Cancel")
 	test/setup.sh
@@ -57,7 +63,7 @@ generate: ## rewrite golden files, stories and the diagrams drawn from code
 verify: ## formatted, go.mod files tidy, vetted
 	$(LINT) fmt --diff
 	go mod tidy -diff && go -C tools mod tidy -diff
-	go vet -tags lab ./...
+	go vet -tags lab,chaos ./...
 
 ci: ## all that a change must pass
 	.ci/run

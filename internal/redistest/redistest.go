@@ -86,6 +86,13 @@ func (s *Server) Kill() {
 	s.process = nil
 }
 
+// Signal sends a signal to the server, if there is one: SIGSTOP holds it, SIGCONT lets it go on.
+func (s *Server) Signal(sig os.Signal) {
+	if s.process != nil {
+		_ = s.process.cmd.Process.Signal(sig) // It may have ended by itself.
+	}
+}
+
 // Restart starts the server again after Kill, at the same address with the same arguments and the files it left.
 func (s *Server) Restart() {
 	s.t.Helper()

@@ -1,0 +1,127 @@
+//go:build chaos
+
+package chaos_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// agent is one `millrace serve`, which is started again whenever it ends, as a cluster or an init system does.
+type agent struct {
+	w    *world
+	name string
+	url  string
+	file string
+
+	mu   sync.Mutex
+	cmd  *exec.Cmd     // the present life; nil: between two
+	rest time.Duration // before the next life
+	over bool
+}
+
+func (w *world) newAgent(i int, rng *rand.Rand) *agent {
+	w.t.Helper()
+	address := fmt.Sprintf("127.%d.%d.%d:8080", 1+rng.IntN(250), rng.IntN(250), 1+rng.IntN(250))
+	a := &agent{w: w, name: fmt.Sprintf("agent %d", i), url: "http://" + address, file: filepath.Join(w.dir, fmt.Sprintf("agent%d.yaml", i))}
+	if err := os.WriteFile(a.file, []byte(w.config(filepath.Join(w.dir, fmt.Sprintf("data%d", i)), address)), 0o600); err != nil {
+		w.t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		a.live()
+	}()
+	w.t.Cleanup(func() {
+		a.end()
+		<-ended
+	})
+	return a
+}
+
+// live starts the agent again and again until it is over.
+func (a *agent) live() {
+	log, err := os.OpenFile(a.file+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		a.w.t.Error(err)
+		return
+	}
+	defer log.Close()
+	for a.start(log) {
+		_ = a.cmd.Wait() // Killed is what it is to be.
+		a.mu.Lock()
+		a.w.note("%s has ended: %v", a.name, a.cmd.ProcessState)
+		rest := a.rest
+		a.cmd, a.rest = nil, 0
+		a.mu.Unlock()
+		pass(rest + 100*time.Millisecond)
+	}
+}
+
+// start begins a life, unless there is to be none.
+func (a *agent) start(log *os.File) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.over {
+		return false
+	}
+	cmd := exec.Command(program, "serve", "-c", a.file)
+	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, a.w.dir
+	if err := cmd.Start(); err != nil {
+		a.w.t.Error(err)
+		return false
+	}
+	a.cmd = cmd
+	return true
+}
+
+// signal sends a signal to the present life. After the end of it the next one begins when rest has passed.
+func (a *agent) signal(s syscall.Signal, rest time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.cmd == nil {
+		return
+	}
+	a.rest = max(a.rest, rest)
+	_ = a.cmd.Process.Signal(s) // It may be gone by itself.
+}
+
+// end ends the agent for good.
+func (a *agent) end() {
+	a.mu.Lock()
+	a.over = true
+	a.mu.Unlock()
+	a.signal(syscall.SIGCONT, 0)
+	a.signal(syscall.SIGKILL, 0)
+}
+
+// ready waits until the agent answers.
+func (a *agent) ready() {
+	a.w.t.Helper()
+	ctx, cancel := patiently()
+	defer cancel()
+	for {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+"/readyz", http.NoBody)
+		if err != nil {
+			a.w.t.Fatal(err)
+		}
+		if res, err := http.DefaultClient.Do(req); err == nil {
+			res.Body.Close()
+			if res.StatusCode == http.StatusOK {
+				return
+			}
+		}
+		if ctx.Err() != nil {
+			log, _ := os.ReadFile(a.file + ".log")
+			a.w.t.Fatalf("%s is not ready:\n%s", a.name, log)
+		}
+		pass(20 * time.Millisecond)
+	}
+}
