@@ -9,13 +9,15 @@ import (
 	"unicode/utf8"
 )
 
+// component makes of a text in percents what encodeURIComponent writes.
+var component = strings.NewReplacer("%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*")
+
 // urlForms returns base as it stands in a query, in a path, before the @ of a URL, and as JavaScript's
 // encodeURIComponent writes it; with hexadecimal digits in upper and in lower case.
 func urlForms(base string) []string {
 	query := url.QueryEscape(base)
 	percent := strings.ReplaceAll(query, "+", "%20")
-	component := strings.NewReplacer("%21", "!", "%27", "'", "%28", "(", "%29", ")", "%2A", "*").Replace(percent)
-	forms := []string{query, percent, component, url.PathEscape(base), url.User(base).String()}
+	forms := []string{query, percent, component.Replace(percent), url.PathEscape(base), url.User(base).String()}
 	for _, f := range forms {
 		forms = append(forms, lowerPercents(f))
 	}
@@ -23,6 +25,9 @@ func urlForms(base string) []string {
 }
 
 func lowerPercents(s string) string {
+	if !strings.Contains(s, "%") {
+		return s
+	}
 	b := []byte(s)
 	for i := 0; i+2 < len(b); i++ {
 		if b[i] == '%' {
@@ -70,6 +75,7 @@ type jsonStyle struct {
 func (j jsonStyle) escape(s string) string {
 	const chars, letters = "\"\\\b\f\n\r\t", `"\bfnrt`
 	var b strings.Builder
+	b.Grow(len(s) + len(s)/8)
 	for _, r := range s {
 		short := strings.IndexRune(chars, r)
 		switch {

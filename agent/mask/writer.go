@@ -12,7 +12,7 @@ var (
 	errClosed  = errors.New("write to a closed mask")
 )
 
-// chunk bounds what a Writer takes at once, and so its memory: twice this and the longest form.
+// chunk bounds what a Writer takes at once, and so its memory: about twice this.
 const chunk = 64 << 10
 
 // Writer writes to another writer with all values hidden. It holds back only bytes that may belong to a value that is
@@ -24,7 +24,6 @@ type Writer struct {
 
 	started bool
 	text    []byte // what is held back, and during Write what is new
-	node    uint32 // of the trie, where the end of text is: its depth is what must be held back
 	spans   []span // of text, to be hidden: in order, apart from each other
 	hidden  bool   // the byte before text was hidden, and a Hidden stands for it
 	out     []byte
@@ -56,10 +55,8 @@ func (w *Writer) Write(p []byte) (int, error) {
 			return n, w.err
 		}
 		w.started = true
-		old := len(w.text)
 		w.text = append(w.text, part...)
-		w.scan(old)
-		if w.release(len(w.text) - int(w.m.trie.nodes[w.node].depth)); w.err == nil {
+		if w.release(w.scan(false)); w.err == nil {
 			n += len(part)
 		}
 	}
@@ -70,7 +67,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 // twice is harmless.
 func (w *Writer) Close() error {
 	if w.err == nil {
-		w.release(len(w.text))
+		w.release(w.scan(true))
 	}
 	if errors.Is(w.err, errClosed) {
 		return nil
@@ -80,33 +77,28 @@ func (w *Writer) Close() error {
 	return err
 }
 
-// scan moves through text from i on and notes what is to be hidden.
-func (w *Writer) scan(i int) {
-	t := w.m.trie
-	for i < len(w.text) {
-		end := i + 1
-		if depth := int(t.nodes[w.node].depth); depth < MinValue {
-			// Few bytes are in doubt: the filter tells faster than the trie where a form begins, if not with them.
-			next := w.m.starts.skip(w.text, i-depth)
-			if next > i-depth {
-				w.node, i = 0, next
-			}
-			end = min(next+MinValue, len(w.text))
+// scan notes what of text is to be hidden, and returns from where on it must be held back: there a form may begin of
+// which the end is not written yet. At the end of all there is no such place.
+func (w *Writer) scan(end bool) int {
+	for i := 0; ; i++ {
+		if i = w.m.dict.starts.skip(w.text, i); i == len(w.text) {
+			return i
 		}
-		for ; i < end; i++ {
-			w.node = t.step(w.node, w.text[i])
-			if n := int(t.nodes[w.node].found); n > 0 {
-				w.hide(span{i + 1 - n, i + 1})
-			}
+		n, open := w.m.dict.at(w.text[i:])
+		if n > 0 {
+			w.hide(span{i, i + n})
+		}
+		if open && !end {
+			return i
 		}
 	}
 }
 
-// hide adds s, which ends behind all spans, and joins it with those that it touches.
+// hide adds s, which begins behind the beginnings of all spans, and joins it with the last one if it touches that.
 func (w *Writer) hide(s span) {
-	for n := len(w.spans) - 1; n >= 0 && w.spans[n].to >= s.from; n-- {
-		s.from = min(s.from, w.spans[n].from)
-		w.spans = w.spans[:n]
+	if n := len(w.spans); n > 0 && w.spans[n-1].to >= s.from {
+		w.spans[n-1].to = max(w.spans[n-1].to, s.to)
+		return
 	}
 	w.spans = append(w.spans, s)
 }

@@ -33,7 +33,7 @@ func TestWriterHoldsBack(t *testing.T) {
 		{" door\n", "open. sl*** door\n"},
 		{"slu\n", "open. sl*** door\nslu\n"},
 		{"sluice gat", "open. sl*** door\nslu\n"},
-		{"e", "open. sl*** door\nslu\n"},
+		{"e", "open. sl*** door\nslu\n***"},
 		{" keep", "open. sl*** door\nslu\n***"},
 		{"er", "open. sl*** door\nslu\n***"},
 		{"uice!", "open. sl*** door\nslu\n***!"},
