@@ -23,6 +23,12 @@ type later struct{ wait time.Duration }
 
 func (l later) Error() string { return "to be tried again in " + l.wait.String() }
 
+// hopeless is what a handler returns when trying again cannot help, and it has said so where people see it: the item is
+// buried at once.
+type hopeless struct{ why string }
+
+func (h hopeless) Error() string { return h.why }
+
 // giveUpAfter is how often an item is tried: an hour, at the pace of backoff with leases of ten seconds.
 const giveUpAfter = 360
 
@@ -36,9 +42,9 @@ type loop[T any] struct {
 	lease  time.Duration
 	pause  time.Duration // before the item that a handler did is free again, 0: it is done
 	handle handler[T]
-	done   func(ctx context.Context, item T)                  // after an item was acknowledged; nil: nothing
-	tries  int                                                // after how many the item is given up
-	giveUp func(ctx context.Context, item T, err error) error // says so where people see it; nil: it never is
+	done   func(ctx context.Context, item T) // after an item was acknowledged or buried; nil: nothing
+	tries  int                               // after how many the item is given up and buried
+	giveUp giveUp[T]                         // nil: it never is
 	log    *slog.Logger
 
 	mu   sync.Mutex
@@ -47,6 +53,10 @@ type loop[T any] struct {
 
 // handler does one item. When intake ends it hands back what takes long; when work ends it stops at once.
 type handler[T any] func(intake, work context.Context, l queue.Lease[T]) error
+
+// giveUp says where people see it that an item is given up, and returns what it said. When it cannot, the item is tried
+// again: what was not said is not over.
+type giveUp[T any] func(ctx context.Context, item T, err error) (why string, failed error)
 
 type holding[T any] struct {
 	lease  queue.Lease[T]
@@ -72,7 +82,7 @@ func (l *loop[T]) run(intake, work context.Context) error {
 			ctx := l.hold(work, lease)
 			handlers.Go(func() {
 				defer func() { free <- struct{}{} }()
-				l.finish(ctx, lease, l.safely(intake, ctx, lease))
+				l.finish(ctx, lease, l.safely(ctx, lease, func() error { return l.handle(intake, ctx, lease) }))
 			})
 		}
 	}
@@ -167,15 +177,16 @@ func (l *loop[T]) renew(ctx context.Context) {
 	}
 }
 
-// safely handles one lease. A panic is a bug: it is told with its stack, once, here, and the item tried again.
-func (l *loop[T]) safely(intake, ctx context.Context, lease queue.Lease[T]) (err error) {
+// safely does what is to be done about one lease. A panic is a bug: it is told with its stack, once, here, and then an
+// error like any other.
+func (l *loop[T]) safely(ctx context.Context, lease queue.Lease[T], do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = fmt.Errorf("panic: %v", p)
 			l.log.ErrorContext(ctx, "panic, please report it", "loop", l.name, "item", lease.Item.ID, "err", err, "stack", string(debug.Stack()))
 		}
 	}()
-	return l.handle(intake, ctx, lease)
+	return do()
 }
 
 // finish says to the queue what became of an item. It does so also when work has just ended, within a bound.
@@ -191,39 +202,53 @@ func (l *loop[T]) finish(ctx context.Context, lease queue.Lease[T], err error) {
 	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 	defer cancel()
-	if err := l.settle(end, lease, err); err != nil {
+	if err := l.safely(end, lease, func() error { return l.settle(end, lease, err) }); err != nil {
 		l.log.WarnContext(ctx, "item not settled, its lease will run out", "loop", l.name, "item", lease.Item.ID, "err", err)
 	}
 }
 
-// settle acknowledges the item or returns it, for later each time.
+// settle acknowledges the item, returns it, for later each time, or buries it.
 func (l *loop[T]) settle(ctx context.Context, lease queue.Lease[T], err error) error {
 	var wait later
+	var over hopeless
 	switch {
 	case err == nil && l.pause > 0:
 		return l.queue.Return(ctx, lease, l.pause)
 	case err == nil:
-		return l.acknowledge(ctx, lease)
+		return l.ended(ctx, lease, l.queue.Ack(ctx, lease))
 	case errors.Is(err, errHandBack):
 		return l.queue.Return(ctx, lease, 0)
 	case errors.Is(err, errAnew): // what is lost in between, the reaper puts in line
-		return errors.Join(l.acknowledge(ctx, lease), l.queue.Push(ctx, lease.Item))
+		return errors.Join(l.ended(ctx, lease, l.queue.Ack(ctx, lease)), l.queue.Push(ctx, lease.Item))
 	case errors.As(err, &wait):
 		return l.queue.Return(ctx, lease, min(wait.wait, l.lease))
+	case errors.As(err, &over):
+		return l.ended(ctx, lease, l.queue.Bury(ctx, lease, over.why))
 	}
-	l.log.WarnContext(ctx, "item failed, to be tried again", "loop", l.name, "item", lease.Item.ID, "tries", lease.Tries, "err", err)
-	if l.giveUp != nil && lease.Tries >= l.tries {
-		failed := l.giveUp(ctx, lease.Item.Value, err)
-		if failed == nil {
-			return l.acknowledge(ctx, lease)
-		}
-		l.log.WarnContext(ctx, "item not given up", "loop", l.name, "item", lease.Item.ID, "err", failed)
-	}
-	return l.queue.Return(ctx, lease, l.backoff(lease.Tries))
+	return l.failed(ctx, lease, err)
 }
 
-func (l *loop[T]) acknowledge(ctx context.Context, lease queue.Lease[T]) error {
-	err := l.queue.Ack(ctx, lease)
+// failed returns an item that failed, for later each time, or gives it up.
+func (l *loop[T]) failed(ctx context.Context, lease queue.Lease[T], err error) error {
+	l.log.WarnContext(ctx, "item failed, to be tried again", "loop", l.name, "item", lease.Item.ID, "tries", lease.Tries, "err", err)
+	if l.giveUp == nil || lease.Tries < l.tries {
+		return l.queue.Return(ctx, lease, l.backoff(lease.Tries))
+	}
+	var why string
+	unsaid := l.safely(ctx, lease, func() (failed error) {
+		why, failed = l.giveUp(ctx, lease.Item.Value, err)
+		return failed
+	})
+	if unsaid != nil {
+		l.log.WarnContext(ctx, "item not given up", "loop", l.name, "item", lease.Item.ID, "err", unsaid)
+		return l.queue.Return(ctx, lease, l.backoff(lease.Tries))
+	}
+	l.log.ErrorContext(ctx, "item given up", "loop", l.name, "item", lease.Item.ID, "tries", lease.Tries, "err", err)
+	return l.ended(ctx, lease, l.queue.Bury(ctx, lease, why))
+}
+
+// ended does what is to be done after an item left the line, if it did.
+func (l *loop[T]) ended(ctx context.Context, lease queue.Lease[T], err error) error {
 	if err == nil && l.done != nil {
 		l.done(ctx, lease.Item.Value)
 	}

@@ -45,16 +45,21 @@ func (a *Agent) planDelivery(ctx context.Context, id string) error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("get delivery: %w", err)
+	case rec.Planned != nil && rec.Planned.Error != "" && !rec.Planned.Ignored:
+		return hopeless{rec.Planned.Error} // whoever refused it died before it was buried
 	case rec.Planned != nil:
 		return nil
 	}
 	event, err := a.parse(rec.Delivery)
+	if errors.Is(err, triggers.ErrIgnored) {
+		return a.settle(ctx, rec.ID, "ignored", err.Error())
+	}
 	if err != nil {
-		return a.settle(ctx, rec.ID, parseOutcome(err), err.Error())
+		return a.refuse(ctx, rec.ID, err)
 	}
 	p, runs, err := a.decide(ctx, event)
 	if errors.Is(err, triggers.ErrPermanent) {
-		return a.settle(ctx, rec.ID, "invalid", err.Error())
+		return a.refuse(ctx, rec.ID, err)
 	}
 	if err != nil {
 		a.cfg.Metrics.EventPlanned("failed")
@@ -71,9 +76,19 @@ func (a *Agent) planDelivery(ctx context.Context, id string) error {
 	return a.settle(ctx, rec.ID, "planned", "")
 }
 
-// giveUpPlanning puts the error on the delivery, where the page shows it. It can be replayed by hand.
-func (a *Agent) giveUpPlanning(ctx context.Context, id string, err error) error {
-	return a.settle(ctx, id, "invalid", "given up: "+err.Error())
+// refuse notes on the delivery that it cannot be planned, and why. It is buried, so that it can be tried again by hand
+// when what was wrong is mended: a token, a release of ours that understands it.
+func (a *Agent) refuse(ctx context.Context, id string, err error) error {
+	if err := a.settle(ctx, id, "invalid", err.Error()); err != nil {
+		return err
+	}
+	return hopeless{err.Error()}
+}
+
+// giveUpPlanning puts the error on the delivery, where the page shows it.
+func (a *Agent) giveUpPlanning(ctx context.Context, id string, err error) (why string, failed error) {
+	why = "given up: " + err.Error()
+	return why, a.settle(ctx, id, "invalid", why)
 }
 
 // parse turns a delivery into an event, and refuses a repository that no configured forge names.
@@ -101,14 +116,6 @@ func among(repo string, globs []string) bool {
 		ok, err := doublestar.Match(g, repo)
 		return err == nil && ok
 	})
-}
-
-// parseOutcome is what the metrics call an error of parse.
-func parseOutcome(err error) string {
-	if errors.Is(err, triggers.ErrIgnored) {
-		return "ignored"
-	}
-	return "invalid"
 }
 
 // Create saves one new run and carries out its effects. A run that exists was planned before: then it may have moved

@@ -55,6 +55,11 @@ func (p *reporter) tell(intake, ctx context.Context, l queue.Lease[string]) erro
 			return fmt.Errorf("save telling: %w", err)
 		}
 	}
+	for _, told := range r.Told {
+		if told.Error != "" {
+			return hopeless{told.Error}
+		}
+	}
 	if l.Tries > 1 && r.State.Final() {
 		p.confirm(intake, ctx, r)
 	}
@@ -110,14 +115,14 @@ func (p *reporter) tellOnce(ctx context.Context, r run.Run) (run.Told, error) {
 }
 
 // giveUp says on the run that its state was not told.
-func (p *reporter) giveUp(ctx context.Context, id string, err error) error {
-	r, loadErr := p.cfg.Runs.Load(ctx, id)
-	if loadErr != nil {
-		return loadErr
+func (p *reporter) giveUp(ctx context.Context, id string, err error) (why string, failed error) {
+	r, failed := p.cfg.Runs.Load(ctx, id)
+	if failed != nil {
+		return "", failed
 	}
 	told := p.refused(ctx, r, run.Told{To: run.StatusListener, State: r.Telling(), At: p.now()}, err)
-	_, err = p.apply(ctx, r, told)
-	return err
+	_, failed = p.apply(ctx, r, told)
+	return told.Error, failed
 }
 
 func (p *reporter) refused(ctx context.Context, r run.Run, told run.Told, err error) run.Told {
