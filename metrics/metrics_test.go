@@ -16,20 +16,21 @@ import (
 )
 
 // registered has the numbers of all rooms on one registry. A room that is new is added here and to docs/metrics.md.
-func registered(t *testing.T) (*prometheus.Registry, *metrics.Door, *metrics.Queue, *metrics.Agent) {
+func registered(t *testing.T) (*prometheus.Registry, *metrics.Door, *metrics.Spool, *metrics.Queue, *metrics.Agent) {
 	t.Helper()
 	reg := prometheus.NewPedanticRegistry()
 	door := metrics.NewDoor(reg, "NAME")
+	spool := metrics.NewSpool(reg)
 	queue := metrics.NewQueue(reg, "plan", "work", "report", "reap")
 	agent := metrics.NewAgent(reg)
-	return reg, door, queue, agent
+	return reg, door, spool, queue, agent
 }
 
 // TestDocument holds docs/metrics.md and the code against each other, both ways: each metric's name, type, labels with
 // their values, and help.
 func TestDocument(t *testing.T) {
 	t.Parallel()
-	reg, _, _, _ := registered(t)
+	reg, _, _, _, _ := registered(t)
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -76,7 +77,7 @@ func words(parts ...string) string {
 // Prometheus' rules: our prefix, seconds, and _total for what only grows.
 func TestRatesFromTheStart(t *testing.T) {
 	t.Parallel()
-	reg, _, _, _ := registered(t)
+	reg, _, _, _, _ := registered(t)
 	families, err := reg.Gather()
 	if err != nil {
 		t.Fatal(err)
@@ -98,10 +99,12 @@ func TestRatesFromTheStart(t *testing.T) {
 // TestVerbs calls each verb once, and wants each to move its numbers and to make no series that was not there.
 func TestVerbs(t *testing.T) {
 	t.Parallel()
-	reg, door, queue, agent := registered(t)
+	reg, door, spool, queue, agent := registered(t)
 	before := series(t, reg)
 
 	door.Answered("NAME", "accepted", time.Second)
+	spool.Spooled("damaged")
+	spool.Holds(3, 4096, time.UnixMilli(1500))
 	queue.Leased("plan", 1, time.Second)
 	queue.Leased("plan", 2, time.Hour) // Only an item's first lease tells how long it waited.
 	queue.Reclaimed("work")
@@ -129,6 +132,10 @@ func TestVerbs(t *testing.T) {
 	want := map[string]float64{
 		"millrace_deliveries_total accepted NAME": 1,
 		"millrace_delivery_seconds":               1,
+		"millrace_spooled_total damaged":          1,
+		"millrace_spool_deliveries":               3,
+		"millrace_spool_bytes":                    4096,
+		"millrace_spool_since_timestamp_seconds":  1.5,
 		"millrace_queue_leased_total plan":        2,
 		"millrace_queue_wait_seconds plan":        1,
 		"millrace_queue_reclaimed_total work":     1,
@@ -145,6 +152,10 @@ func TestVerbs(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, changed); diff != "" {
 		t.Errorf("after one of each (-want +got):\n%s", diff)
+	}
+	spool.Holds(0, 0, time.Time{})
+	if got := series(t, reg)["millrace_spool_since_timestamp_seconds"]; got != 0 {
+		t.Errorf("an empty spool holds something since %v", got)
 	}
 }
 
