@@ -1,0 +1,3 @@
+package spool_test
+
+func child(string) {}
