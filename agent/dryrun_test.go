@@ -57,6 +57,54 @@ func TestDryRun(t *testing.T) {
 	}
 }
 
+// versions is a drawer of which each version draws otherwise.
+type versions struct {
+	drawer
+	drawn int
+}
+
+func (v *versions) Render(job runners.Job) ([]byte, error) {
+	v.drawn++
+	manifest, err := v.drawer.Render(job)
+	return append(manifest, strings.Repeat(fmt.Sprintln("version:", v.drawn), v.drawn)...), err
+}
+
+// TestDryRunByAnotherVersion rehearses a task again, after an upgrade: its log is a whole one.
+func TestDryRunByAnotherVersion(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, rehearsed)
+		by := &versions{drawer: drawer{h.runner}}
+		h.as = by
+		h.unended = 2
+		a, stop, _ := h.agent()
+		defer stop()
+		h.push(a, pushTo("main"))
+		time.Sleep(10 * lease)
+		synctest.Wait()
+		checkRehearsal(t, h)
+		if by.drawn < 3 {
+			t.Errorf("drawn %d times, want it again and again", by.drawn)
+		}
+	})
+}
+
+// TestDryRunIsRefused rehearses what its runner would not do.
+func TestDryRunIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, strings.Replace(rehearsed, `SCRIPT: "rm -rf /"`, `SCRIPT: "rm -rf /", IMAGE: refused`, 1))
+		h.as = drawer{h.runner}
+		a, stop, _ := h.agent()
+		defer stop()
+		h.push(a, pushTo("main"))
+		synctest.Wait()
+		if r := h.theRun(); r.State != run.Failed || !strings.HasSuffix(r.Tasks[0].Reason, "refused by the runner: of course") {
+			t.Errorf("the run is %s, its task says %q: want it failed as its runner says", r.State, r.Tasks[0].Reason)
+		}
+	})
+}
+
 func checkRehearsal(t *testing.T, h *house) {
 	t.Helper()
 	r := h.theRun()

@@ -2,7 +2,6 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,28 +10,29 @@ import (
 	"github.com/millrace-ci/millrace/runners"
 )
 
-// manifest keeps what the attempt becomes at its runner, where that can be said, and returns it.
-func (w *worker) manifest(job runners.Job, log *logWriter) ([]byte, error) {
+// keepManifest keeps what the attempt becomes at its runner, where that can be said. Errors: runners.ErrRefused.
+func (w *worker) keepManifest(job runners.Job, log *logWriter) error {
 	renderer, ok := w.runner.(runners.Renderer)
 	if !ok {
-		return nil, nil
+		return nil
 	}
 	manifest, err := renderer.Render(job)
-	if errors.Is(err, runners.ErrRefused) {
-		return nil, nil // Start says so, to the author
-	}
 	if err != nil {
-		return nil, fmt.Errorf("render job: %w", err)
+		return fmt.Errorf("render job: %w", err)
 	}
 	if err := log.keep(logs.Manifest, manifest); err != nil {
-		return nil, fmt.Errorf("keep manifest: %w", err)
+		return fmt.Errorf("keep manifest: %w", err)
 	}
-	return manifest, nil
+	return nil
 }
 
-// rehearse ends an attempt that is only to show what it would run. Its log has the time of the start, so that one who
-// does it again writes the same.
-func (w *worker) rehearse(manifest []byte, at time.Time, log *logWriter) (*runners.Result, error) {
+// rehearse ends an attempt that is only to show what it would run. Its log has the time of the start and the manifest
+// that was kept first: one who does it again writes the same, also if the manifest would be another one by now.
+func (w *worker) rehearse(at time.Time, log *logWriter) (*runners.Result, error) {
+	manifest, err := log.kept(logs.Manifest)
+	if err != nil {
+		return nil, err
+	}
 	stamp := at.UTC().Format(time.RFC3339Nano)
 	lines := "dry run: nothing is started. This is what would be:\n" + string(manifest)
 	if len(manifest) == 0 {

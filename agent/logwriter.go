@@ -113,3 +113,20 @@ func (w *logWriter) keep(kind logs.Kind, text []byte) error {
 	}
 	return errors.Join(err, w.logs.End(w.ctx, key))
 }
+
+// kept is what keep has kept first.
+func (w *logWriter) kept(kind logs.Kind) ([]byte, error) {
+	key := w.key
+	key.Kind = kind
+	var text []byte
+	for {
+		chunk, err := w.logs.Read(w.ctx, key, int64(len(text)), 0)
+		if err != nil {
+			return nil, fmt.Errorf("read what is kept: %w", err)
+		}
+		text = append(text, chunk.Data...)
+		if chunk.Ended || len(chunk.Data) == 0 {
+			return text, nil
+		}
+	}
+}

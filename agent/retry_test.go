@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -116,6 +117,78 @@ func TestLogNeverEnds(t *testing.T) {
 		synctest.Wait()
 		if r := h.theRun(); r.State != run.Failed || !strings.Contains(r.Tasks[0].Reason, "given up: end log") {
 			t.Errorf("the run is %s (%s), want it failed, given up", r.State, r.Tasks[0].Reason)
+		}
+	})
+}
+
+// turncoat is a runner that has made a job and could not say so, and refuses it from then on.
+type turncoat struct {
+	*fakeRunner
+	job   string
+	stops int // that fail
+}
+
+func (c *turncoat) Start(ctx context.Context, job runners.Job) (string, error) {
+	if c.job != "" {
+		return "", fmt.Errorf("%w: its policy has changed", runners.ErrRefused)
+	}
+	c.job = job.ID
+	if _, err := c.fakeRunner.Start(ctx, job); err != nil {
+		return "", err
+	}
+	return "", errWeather
+}
+
+func (c *turncoat) Stop(ctx context.Context, id string) error {
+	if c.stops > 0 {
+		c.stops--
+		return errWeather
+	}
+	return c.fakeRunner.Stop(ctx, id)
+}
+
+// TestRefusedWhenJoined has a job made that nobody could note down, and that is refused when it is to be joined: it is
+// gone before the attempt is over.
+func TestRefusedWhenJoined(t *testing.T) {
+	t.Parallel()
+	for _, stops := range []int{0, 2} {
+		t.Run(fmt.Sprint(stops, " stops fail"), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t, retried)
+				h.runner.gate("unit")
+				c := &turncoat{fakeRunner: h.runner, stops: stops}
+				h.as = c
+				a, stop, _ := h.agent()
+				defer stop()
+				h.push(a, pushTo("main"))
+				for range 100 {
+					time.Sleep(lease / 10)
+					synctest.Wait()
+					if h.theRun().State.Final() && !h.runner.stopped[c.job] {
+						t.Fatal("the run is over, and its job was not stopped")
+					}
+				}
+				if r := h.theRun(); r.State != run.Failed || !strings.Contains(r.Tasks[0].Reason, "its policy has changed") || h.runner.effects("unit") != 1 {
+					t.Errorf("the run is %s (%s), want it failed, refused", r.State, r.Tasks[0].Reason)
+				}
+			})
+		})
+	}
+}
+
+// TestRefusedAtOnce asks a runner for nothing besides that has refused a job from the first.
+func TestRefusedAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, retried)
+		h.as = &turncoat{fakeRunner: h.runner, job: "refused"}
+		a, stop, _ := h.agent()
+		defer stop()
+		h.push(a, pushTo("main"))
+		synctest.Wait()
+		if r := h.theRun(); r.State != run.Failed || len(h.runner.stopped) != 0 {
+			t.Errorf("the run is %s, stopped were %v: want it failed, and nothing stopped", r.State, h.runner.stopped)
 		}
 	})
 }

@@ -66,7 +66,7 @@ func (w *worker) work(intake, ctx context.Context, l queue.Lease[Attempt]) error
 	if t.State == run.Canceling && t.UID == "" {
 		return w.stop(ctx, r, at)
 	}
-	return w.do(intake, ctx, r, at) // which stops a job that is to be canceled, and has its log
+	return w.do(intake, ctx, r, at, !first) // which stops a job that is to be canceled, and has its log
 }
 
 // due puts an attempt in line whose wait is over, and hands it back until then: a waiting attempt holds no worker. In
@@ -117,12 +117,18 @@ func (w *worker) stop(ctx context.Context, r run.Run, at Attempt) error {
 	return nil
 }
 
-// do makes sure that the attempt has a job, waits for its end and saves it.
-func (w *worker) do(intake, ctx context.Context, r run.Run, at Attempt) error {
+// do makes sure that the attempt has a job, waits for its end and saves it. An attempt that is joined may have a job
+// that nobody knows of yet: when it is refused now, that is ended first.
+func (w *worker) do(intake, ctx context.Context, r run.Run, at Attempt, joined bool) error {
 	log := w.logOf(ctx, r, at)
 	r, res, err := w.start(ctx, r, at, log)
 	if err != nil {
 		return err
+	}
+	if _, plan, _ := r.Task(at.Task); joined && !plan.DryRun && res != nil && res.Class == runners.Refused {
+		if err := w.runner.Stop(ctx, at.job()); err != nil {
+			return fmt.Errorf("stop job that is refused now: %w", err)
+		}
 	}
 	if res == nil {
 		got, err := w.await(intake, ctx, r, at, log)
@@ -185,12 +191,15 @@ func (w *worker) start(ctx context.Context, r run.Run, at Attempt, log *logWrite
 	if err != nil {
 		return r, w.refused(err), nil
 	}
-	manifest, err := w.manifest(job, log)
+	err = w.keepManifest(job, log)
+	if errors.Is(err, runners.ErrRefused) {
+		return r, w.refused(err), nil
+	}
 	if err != nil {
 		return r, nil, err
 	}
 	if plan.DryRun {
-		res, err := w.rehearse(manifest, t.StartedAt, log)
+		res, err := w.rehearse(t.StartedAt, log)
 		return r, res, err
 	}
 	uid, err := w.runner.Start(ctx, job)
