@@ -202,8 +202,10 @@ func TestDeadAcrossLines(t *testing.T) {
 		buryIn(t, h.work, "job", agent.Attempt{Run: "r", Task: "unit", Attempt: 2})
 		buryIn(t, h.report, "r", "r")
 		want := []run.Reference{
-			{Line: "plan", Delivery: "d2"}, {Line: "plan", Delivery: "d1"},
-			{Line: "work-local", Run: "r", Task: "unit", Attempt: 2}, {Line: "report", Run: "r"},
+			{Line: "plan", Delivery: "d2"},
+			{Line: "plan", Delivery: "d1"},
+			{Line: "work-local", Run: "r", Task: "unit", Attempt: 2},
+			{Line: "report", Run: "r"},
 		}
 		for limit := 1; limit <= 5; limit++ {
 			var got []run.Reference
