@@ -1,6 +1,8 @@
 package forgekit
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -44,6 +46,8 @@ func (f *Faults) add(n int, one fault) {
 func (f *Faults) Suffer(w http.ResponseWriter, r *http.Request, refuse func(status int), next http.HandlerFunc) {
 	one := f.take()
 	if one.hold > 0 {
+		body, _ := io.ReadAll(io.LimitReader(r.Body, maxPush)) // Only then is it seen when the client leaves.
+		r.Body = io.NopCloser(bytes.NewReader(body))
 		timer := time.NewTimer(one.hold)
 		defer timer.Stop()
 		select {

@@ -1,7 +1,7 @@
-// Package forgekit is what the little forges of the tests (giteatest, gitlabtest) have in common: bare repositories that
-// the git binary serves over HTTP, what a push to one changed, and clones to work in; a courier that posts webhook
-// deliveries and remembers the answers; faults to be injected; waiting for a change. It knows no forge: what its
-// payloads look like, and who may do what, each says itself.
+// Package forgekit is what the little forges of the tests (githubtest, gitlabtest, giteatest) have in common: a server;
+// bare repositories that the git binary serves over HTTP, what a push to one changed, and clones to work in; a courier
+// that posts webhook deliveries and remembers the answers; faults to be injected; waiting for a change. It knows no
+// forge: what its payloads look like, and who may do what, each says itself.
 package forgekit
 
 import (
