@@ -8,6 +8,7 @@ import (
 	"net/http"
 
 	"github.com/millrace-ci/millrace/agent/store"
+	"github.com/millrace-ci/millrace/queue"
 	"github.com/millrace-ci/millrace/triggers/inbox"
 )
 
@@ -42,7 +43,9 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		p = problem{http.StatusNotFound, "no such run: it never was, or it is no longer kept"}
 	case errors.Is(err, inbox.ErrNotFound):
 		p = problem{http.StatusNotFound, "no such delivery: it never was, or it is no longer kept"}
-	case errors.Is(err, inbox.ErrCursor), errors.Is(err, store.ErrCursor):
+	case errors.Is(err, queue.ErrNotFound):
+		p = problem{http.StatusNotFound, "this is not among what was given up: it was retried or forgotten, or it is no longer kept"}
+	case errors.Is(err, inbox.ErrCursor), errors.Is(err, store.ErrCursor), errors.Is(err, queue.ErrCursor):
 		p = bad("cursor: give back a `next` as it came, or leave it out")
 	case errors.Is(err, context.Canceled):
 		return // the caller went away

@@ -13,6 +13,7 @@ import (
 	"github.com/millrace-ci/millrace/agent/logs"
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/store"
+	"github.com/millrace-ci/millrace/queue"
 	"github.com/millrace-ci/millrace/triggers/inbox"
 )
 
@@ -23,6 +24,13 @@ type Actions interface {
 	// Output adds outputs that a task sent while its attempt ran. Errors: store.ErrNotFound, run.ErrStale,
 	// run.ErrImpossible.
 	Output(ctx context.Context, id, task string, attempt int, outputs map[string]string) (run.Run, error)
+	// Dead lists what was given up: at most limit, beginning after cursor. Errors: queue.ErrCursor.
+	Dead(ctx context.Context, cursor string, limit int) (items []queue.Dead[run.Reference], next string, err error)
+	// Retry does again what was given up. Errors: queue.ErrNotFound; run.ErrStale for an attempt; inbox.ErrNotFound and
+	// store.ErrNotFound for what is no longer kept.
+	Retry(ctx context.Context, line, id string) error
+	// Forget takes it off the list. Errors: queue.ErrNotFound.
+	Forget(ctx context.Context, line, id string) error
 }
 
 // Token is what an attempt of a task proves by that it is it.
@@ -64,6 +72,9 @@ func New(cfg Config) http.Handler {
 		{http.MethodGet, "/api/v1/runs/{id}/tasks/{task}/events", s.kept(logs.Evidence, noEvents)},
 		{http.MethodGet, "/api/v1/deliveries", s.deliveries},
 		{http.MethodGet, "/api/v1/deliveries/{id}", s.delivery},
+		{http.MethodGet, "/api/v1/dead", s.dead},
+		{http.MethodPost, "/api/v1/dead/{line}/{id}/retry", s.retry},
+		{http.MethodDelete, "/api/v1/dead/{line}/{id}", s.forget},
 	}
 	mux := http.NewServeMux()
 	methods := map[string][]string{}

@@ -26,6 +26,7 @@ import (
 	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/agent/store/memstore"
 	"github.com/millrace-ci/millrace/agent/template"
+	"github.com/millrace-ci/millrace/queue"
 	"github.com/millrace-ci/millrace/runners"
 	"github.com/millrace-ci/millrace/triggers"
 	"github.com/millrace-ci/millrace/triggers/inbox"
@@ -44,6 +45,7 @@ type house struct {
 	inbox  *meminbox.Inbox
 	logs   *memlogs.Logs
 	logged *bytes.Buffer
+	dead   []queue.Dead[run.Reference]
 	cfg    api.Config
 	api    http.Handler
 }
@@ -292,7 +294,7 @@ func TestListsGoOn(t *testing.T) {
 func TestEmptyListsAreLists(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
-	for _, list := range []string{"runs", "deliveries"} {
+	for _, list := range []string{"runs", "deliveries", "dead"} {
 		if got, want := h.ask(http.MethodGet, "/api/v1/"+list, http.StatusOK).Body.String(), `{"items":[],"next":""}`+"\n"; got != want {
 			t.Errorf("%s: got %s, want %s", list, got, want)
 		}
