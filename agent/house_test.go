@@ -37,6 +37,7 @@ type house struct {
 	inbox   *meminbox.Inbox
 	store   *memstore.Store
 	logs    *memlogs.Logs
+	large   *largeLog // where output goes instead, if not nil
 	forge   *fakeForge
 	runner  *fakeRunner
 	files   definitions
@@ -144,6 +145,20 @@ func (s *sickStore) Save(ctx context.Context, r, next run.Run) (run.Run, error) 
 type sickLogs struct {
 	*memlogs.Logs
 	h *house
+}
+
+func (s *sickLogs) Append(ctx context.Context, k logs.Key, offset int64, data []byte) error {
+	if s.h.large != nil && k.Kind == logs.Output {
+		return s.h.large.append(offset, data)
+	}
+	return s.Logs.Append(ctx, k, offset, data)
+}
+
+func (s *sickLogs) Last(ctx context.Context, k logs.Key) (int64, string, error) {
+	if s.h.large != nil && k.Kind == logs.Output {
+		return s.h.large.size, "", nil
+	}
+	return s.Logs.Last(ctx, k)
 }
 
 func (s *sickLogs) End(ctx context.Context, k logs.Key) error {

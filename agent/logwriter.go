@@ -24,6 +24,8 @@ type logWriter struct {
 	masker *mask.Masker
 	masked *mask.Writer // nil before the first byte
 	offset int64
+	began  bool  // has is known
+	has    int64 // so much the log had before the first byte
 }
 
 // Mask hides values in all that follows, and in the result. What is too short would be found in any text: it is not
@@ -53,13 +55,26 @@ func (w *logWriter) hide() (*mask.Masker, error) {
 	return w.masker, nil
 }
 
+// begin finds out what the log has: a runner that begins again at the first byte may have said a gigabyte by now.
+func (w *logWriter) begin() error {
+	if w.began {
+		return nil
+	}
+	size, _, err := w.logs.Last(w.ctx, w.key)
+	if err != nil {
+		return fmt.Errorf("find the log's end: %w", err)
+	}
+	w.began, w.has = true, size
+	return nil
+}
+
 // Resume goes on behind what the log has: who resumes writes whole lines, and they are appended whole.
 func (w *logWriter) Resume() (string, error) {
 	size, line, err := w.logs.Last(w.ctx, w.key)
 	if err != nil {
 		return "", fmt.Errorf("find the log's end: %w", err)
 	}
-	w.offset = size
+	w.began, w.offset, w.has = true, size, size
 	return strings.TrimSuffix(line, "\n"), nil
 }
 
@@ -68,6 +83,9 @@ func (w *logWriter) Write(p []byte) (int, error) {
 	if w.masked == nil {
 		m, err := w.hide()
 		if err != nil {
+			return 0, err
+		}
+		if err := w.begin(); err != nil {
 			return 0, err
 		}
 		w.masked = m.Writer(appender{w})
@@ -87,6 +105,10 @@ func (w *logWriter) close() error {
 type appender struct{ *logWriter }
 
 func (a appender) Write(p []byte) (int, error) {
+	if end := a.offset + int64(len(p)); end <= a.has {
+		a.offset = end
+		return len(p), nil
+	}
 	if err := a.logs.Append(a.ctx, a.key, a.offset, p); err != nil {
 		return 0, fmt.Errorf("append to log: %w", err)
 	}
