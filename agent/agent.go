@@ -164,11 +164,11 @@ func (a *Agent) Run(intake, work context.Context) error {
 	return g.Wait()
 }
 
-// perform carries out effects: each puts a reference in line, all references for one line in one round trip. What
-// fails is left to the reaper.
+// perform carries out effects: most put a reference in line, all references for one line in one round trip; a lane is
+// looked at here and now. What fails is left to the reaper.
 func (a *Agent) perform(ctx context.Context, r run.Run, effects []run.Effect) {
 	work := map[string][]queue.Item[Attempt]{}
-	tell := false
+	tell, lane := false, ""
 	for _, e := range effects {
 		switch e := e.(type) {
 		case run.Enqueue:
@@ -177,6 +177,8 @@ func (a *Agent) perform(ctx context.Context, r run.Run, effects []run.Effect) {
 			work[e.Line] = append(work[e.Line], a.item(r, e.Task, e.Attempt))
 		case run.Tell:
 			tell = true
+		case run.Admit:
+			lane = e.Lane
 		}
 	}
 	var errs []error
@@ -185,6 +187,9 @@ func (a *Agent) perform(ctx context.Context, r run.Run, effects []run.Effect) {
 	}
 	if tell {
 		errs = append(errs, a.cfg.Queues.Report.Push(ctx, queue.Item[string]{ID: r.Plan.ID, Value: r.Plan.ID}))
+	}
+	if lane != "" {
+		errs = append(errs, a.admit(ctx, lane))
 	}
 	if err := errors.Join(errs...); err != nil {
 		a.cfg.Log.WarnContext(ctx, "effects not carried out, the reaper will", "run", r.Plan.ID, "err", err)

@@ -172,7 +172,7 @@ func decide(f triggers.File, p pipeline.Pipeline, e pipeline.Explanation, c run.
 		return broken(p, pipeline.Quote(f, problems), c)
 	}
 	if !e.Matched {
-		plan.Skip = "not affected: " + e.Reason
+		plan.Skip, plan.Lane = "not affected: "+e.Reason, nil
 	}
 	return Decision{e, &plan}
 }

@@ -131,11 +131,11 @@ func (s *sickStore) Load(ctx context.Context, id string) (run.Run, error) {
 	return s.Store.Load(ctx, id)
 }
 
-func (s *sickStore) Save(ctx context.Context, r, next run.Run) (run.Run, error) {
+func (s *sickStore) Save(ctx context.Context, r, next run.Run) (run.Run, bool, error) {
 	for i := range next.Tasks {
 		if next.Tasks[i].State.Final() && !r.Tasks[i].State.Final() && s.h.unsaved > 0 {
 			s.h.unsaved--
-			return run.Run{}, errWeather
+			return run.Run{}, false, errWeather
 		}
 	}
 	return s.Store.Save(ctx, r, next)

@@ -121,8 +121,8 @@ func among(repo string, globs []string) bool {
 // Create saves one new run and carries out its effects. A run that exists was planned before: then it may have moved
 // on, and what it still wants is the reaper's business.
 func (a *Agent) Create(ctx context.Context, plan *run.Snapshot) error {
-	r, effects := run.New(plan)
-	err := a.cfg.Runs.Create(ctx, r)
+	r, _ := run.New(plan)
+	r, err := a.cfg.Runs.Create(ctx, r)
 	if errors.Is(err, store.ErrExists) {
 		return nil
 	}
@@ -130,7 +130,7 @@ func (a *Agent) Create(ctx context.Context, plan *run.Snapshot) error {
 		return fmt.Errorf("create run: %w", err)
 	}
 	a.cfg.Log.InfoContext(ctx, "run created", "run", plan.ID, "pipeline", plan.Pipeline, "repo", plan.Event.Repo.Name, "state", r.State)
-	a.performed(ctx, r, effects)
+	a.performed(ctx, r, r.Outstanding())
 	return nil
 }
 

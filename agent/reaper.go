@@ -82,14 +82,14 @@ func (a *Agent) PushDeliveries(ctx context.Context, ids ...string) error {
 }
 
 func (a *Agent) reapRuns(ctx context.Context) error {
-	live := 0
+	live, lanes := 0, map[string]bool{}
 	for cursor, more := "", true; more; more = cursor != "" {
 		ids, next, err := a.cfg.Runs.Live(ctx, cursor, batch)
 		if err != nil {
 			return fmt.Errorf("reap runs: %w", err)
 		}
 		for _, id := range ids {
-			if err := a.reapRun(ctx, id); err != nil {
+			if err := a.reapRun(ctx, id, lanes); err != nil {
 				a.cfg.Log.WarnContext(ctx, "run not healed", "run", id, "err", err)
 			}
 			if ctx.Err() != nil {
@@ -99,11 +99,17 @@ func (a *Agent) reapRuns(ctx context.Context) error {
 		cursor, live = next, live+len(ids)
 	}
 	a.cfg.Metrics.LiveRuns(live)
+	for lane := range lanes {
+		if err := a.admit(ctx, lane); err != nil {
+			a.cfg.Log.WarnContext(ctx, "lane not healed", "lane", lane, "err", err)
+		}
+	}
 	return nil
 }
 
-// reapRun is the sentence that heals: for every live run, carry out what is outstanding.
-func (a *Agent) reapRun(ctx context.Context, id string) error {
+// reapRun is the sentence that heals: for every live run, carry out what is outstanding. The lane that it waits for is
+// only noted, to be looked at once for all who do.
+func (a *Agent) reapRun(ctx context.Context, id string, lanes map[string]bool) error {
 	r, err := a.cfg.Runs.Load(ctx, id)
 	if err != nil {
 		return err
@@ -111,7 +117,11 @@ func (a *Agent) reapRun(ctx context.Context, id string) error {
 	if r, err = a.expire(ctx, r); err != nil {
 		return err
 	}
-	a.perform(ctx, r, r.Outstanding())
+	effects, held := withoutLane(r.Outstanding())
+	if held {
+		lanes[r.Plan.Lane.Name] = true
+	}
+	a.perform(ctx, r, effects)
 	return nil
 }
 

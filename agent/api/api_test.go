@@ -129,7 +129,7 @@ func (h *house) create(s *run.Snapshot, facts ...run.Fact) run.Run {
 		}
 		r = next
 	}
-	if err := h.store.Create(h.t.Context(), r); err != nil {
+	if _, err := h.store.Create(h.t.Context(), r); err != nil {
 		h.t.Fatal(err)
 	}
 	return r

@@ -46,8 +46,11 @@ func (p Pipeline) ConcurrencyOf(e triggers.Event) Concurrency {
 }
 
 func (c Concurrency) String() string {
-	return fmt.Sprintf("%s, %d at a time, when_full: %s", show(c.Group), c.Limit, c.WhenFull)
+	return fmt.Sprintf("%s, %d at a time, when_full: %s", c.Label(), c.Limit, c.WhenFull)
 }
+
+// Label is the group for people: bounded, and quoted where it is no plain word.
+func (c Concurrency) Label() string { return show(c.Group) }
 
 func (d *decoder) concurrency(c *Concurrency) read {
 	return func(n *yaml.Node) {

@@ -18,6 +18,7 @@ func TestConcurrencyOf(t *testing.T) {
 	tag.Kind, tag.Ref = triggers.Tag, "refs/tags/v1"
 	request := pushed("feature/x", "")
 	request.Kind, request.Ref, request.Request = triggers.PullRequest, "refs/pull/7/head", &triggers.Request{Number: 7}
+	full := pipeline.Concurrency{Group: "deploy", Limit: 3, WhenFull: "drop", MaxQueue: 5}
 	tests := map[string]struct {
 		says  pipeline.Concurrency
 		event triggers.Event
@@ -26,16 +27,15 @@ func TestConcurrencyOf(t *testing.T) {
 		"nothing, push":    {pipeline.Concurrency{}, push, pipeline.Concurrency{Group: "build refs/heads/feature/x", Limit: 1, WhenFull: "queue", MaxQueue: 20}},
 		"nothing, tag":     {pipeline.Concurrency{}, tag, pipeline.Concurrency{Group: "build refs/tags/v1", Limit: 1, WhenFull: "queue", MaxQueue: 20}},
 		"nothing, request": {pipeline.Concurrency{}, request, pipeline.Concurrency{Group: "build refs/pull/7/head", Limit: 1, WhenFull: "cancel_running", MaxQueue: 20}},
-		"everything": {
-			pipeline.Concurrency{Group: "deploy", Limit: 3, WhenFull: "drop", MaxQueue: 5}, request,
-			pipeline.Concurrency{Group: "deploy", Limit: 3, WhenFull: "drop", MaxQueue: 5},
-		},
+		"everything":       {full, request, full},
 		"words as they are": {
-			pipeline.Concurrency{Group: "{branch} {commit} {date}{time}"}, push,
+			pipeline.Concurrency{Group: "{branch} {commit} {date}{time}"},
+			push,
 			pipeline.Concurrency{Group: "feature/x bfacd86c3d0e4f5a6b7c8d9e0f1a2b3c4d5e6f70 20230202233005", Limit: 1, WhenFull: "queue", MaxQueue: 20},
 		},
 		"a word that is not there": {
-			pipeline.Concurrency{Group: "{branch}"}, tag,
+			pipeline.Concurrency{Group: "{branch}"},
+			tag,
 			pipeline.Concurrency{Group: "build refs/tags/v1", Limit: 1, WhenFull: "queue", MaxQueue: 20},
 		},
 	}

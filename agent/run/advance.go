@@ -25,14 +25,16 @@ func New(plan *Snapshot) (Run, []Effect) {
 // the configuration or with its machine.
 const startWithin = 24 * time.Hour
 
-// Deadline is when the run expires: when its timeout passes or, before it has started, when nobody took it for a day.
-// It is zero where neither can happen.
+// Deadline is when the run expires: when its timeout passes or, before it has started, when nobody took it for a day
+// after it was admitted. It is zero where neither can happen.
 func (r Run) Deadline() time.Time {
 	switch {
-	case r.State.Final():
+	case r.State.Final(), r.Held():
 		return time.Time{}
-	case r.StartedAt.IsZero():
+	case r.StartedAt.IsZero() && r.AdmittedAt.IsZero():
 		return r.Plan.CreatedAt.Add(startWithin)
+	case r.StartedAt.IsZero():
+		return r.AdmittedAt.Add(startWithin)
 	case r.Plan.Timeout == 0:
 		return time.Time{}
 	}
@@ -42,7 +44,7 @@ func (r Run) Deadline() time.Time {
 // advance gives their turn to the tasks that have it. Stages go in order; a stage is over when all its tasks are final.
 // After a failure that is not ignored, what was still to come is passed over.
 func (r *Run) advance(at time.Time) {
-	if r.Ending != nil || r.State.Final() {
+	if r.Ending != nil || r.State.Final() || r.Held() {
 		return
 	}
 	failed := ""
@@ -141,7 +143,7 @@ func (r *Run) derive() (State, string) {
 	case !final && begun:
 		return Running, ""
 	case !final:
-		return Waiting, ""
+		return Waiting, r.heldBy()
 	case r.Ending != nil:
 		return r.Ending.State, r.Ending.Reason
 	case failed != "":

@@ -49,6 +49,10 @@ func (r *Run) take(f Fact) (time.Time, error) {
 		return f.At, r.write(f)
 	case Gone:
 		return f.At, r.vanish(f)
+	case Admitted:
+		return f.At, r.admit(f)
+	case Dropped:
+		return f.At, r.drop(f)
 	case Cancel:
 		r.interrupt(cancel, Ending{State: Canceled, By: f.By, Reason: f.Reason, At: f.At})
 		return f.At, nil

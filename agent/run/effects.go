@@ -24,9 +24,15 @@ type Tell struct {
 	State string
 }
 
+// Admit wants the lane looked at: somebody in it may be to be started or to be ended, see Lane.Admit.
+type Admit struct {
+	Lane string
+}
+
 func (Enqueue) effect() {}
 func (Stop) effect()    {}
 func (Tell) effect()    {}
+func (Admit) effect()   {}
 
 // StatusListener is the listener that every run has: the commit's status at the forge.
 const StatusListener = "status"
@@ -50,6 +56,9 @@ func (r Run) Outstanding() []Effect {
 	}
 	if r.Untold() {
 		wants = append(wants, Tell{StatusListener, r.Telling()})
+	}
+	if r.Held() {
+		wants = append(wants, Admit{r.Plan.Lane.Name})
 	}
 	return wants
 }

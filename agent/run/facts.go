@@ -57,6 +57,17 @@ type Gone struct {
 	At      time.Time
 }
 
+// Admitted says that the run may start: fewer runs than its lane's limit stand before it. See Lane.
+type Admitted struct {
+	At time.Time
+}
+
+// Dropped says that the run's lane has no room for it. It ends a run that waits for its lane and is stale for any other.
+type Dropped struct {
+	Reason string
+	At     time.Time
+}
+
 // Cancel asks that the run be ended. By is who asked.
 type Cancel struct {
 	By     string
@@ -69,12 +80,14 @@ type Expired struct {
 	At time.Time
 }
 
-func (Started) fact() {}
-func (Created) fact() {}
-func (Ended) fact()   {}
-func (Due) fact()     {}
-func (Wrote) fact()   {}
-func (Gone) fact()    {}
-func (Cancel) fact()  {}
-func (Expired) fact() {}
-func (Told) fact()    {}
+func (Started) fact()  {}
+func (Created) fact()  {}
+func (Ended) fact()    {}
+func (Due) fact()      {}
+func (Wrote) fact()    {}
+func (Gone) fact()     {}
+func (Admitted) fact() {}
+func (Dropped) fact()  {}
+func (Cancel) fact()   {}
+func (Expired) fact()  {}
+func (Told) fact()     {}

@@ -45,6 +45,9 @@ func FuzzFacts(f *testing.F) {
 // live makes a run and tells it n facts. draw(n) chooses from 0 to n-1.
 func live(t rapid.TB, draw func(n int) int, n int) {
 	plan := &run.Snapshot{ID: "law", Timeout: time.Hour, CreatedAt: time.Unix(1e9, 0).UTC()}
+	if draw(2) == 0 {
+		plan.Lane = &run.LanePlan{Name: "lane"}
+	}
 	names := []string{"a", "b", "c", "d", "e"}
 	for used := 0; used < len(names); {
 		stage := run.StagePlan{Parallel: draw(2) == 0}
@@ -71,7 +74,11 @@ func anyFact(draw func(int) int, names []string, at time.Time) run.Fact {
 	if draw(3) == 2 {
 		attempt = draw(4)
 	}
-	switch draw(18) {
+	switch draw(24) {
+	case 18, 19, 20, 21, 22:
+		return run.Admitted{At: at}
+	case 23:
+		return run.Dropped{Reason: "the lane is full", At: at}
 	case 0, 1, 2, 3, 4:
 		return run.Started{Task: task, Attempt: attempt, Worker: names[draw(2)], At: at}
 	case 5, 6, 7:
@@ -167,7 +174,10 @@ func checkRun(t rapid.TB, r run.Run, effects []run.Effect) {
 	if r.State.Final() != all || r.State.Final() == r.EndedAt.IsZero() {
 		t.Fatalf("the run is %s, ended at %v, its tasks final: %v", r.State, r.EndedAt, all)
 	}
-	if !all && !busy {
+	if !all && !busy && !outstanding[run.Admit{Lane: "lane"}] {
 		t.Fatalf("the run is stuck: %s, and no task is waiting, queued, running or canceling", r.State)
+	}
+	if r.Held() && (busy || r.State != run.Waiting || r.Reason == "" || !r.Deadline().IsZero()) {
+		t.Fatalf("the run was not admitted and is %s (%s), tasks under way: %v, until %v", r.State, r.Reason, busy, r.Deadline())
 	}
 }

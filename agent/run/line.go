@@ -1,6 +1,7 @@
 package run
 
 import (
+	"cmp"
 	"strings"
 	"time"
 )
@@ -9,7 +10,7 @@ import (
 func (r Run) Line() string {
 	switch r.State {
 	case Waiting:
-		return "waiting to start"
+		return cmp.Or(r.Reason, "waiting to start")
 	case Running:
 		return "running " + strings.Join(r.active(), ", ")
 	case Succeeded:

@@ -44,6 +44,7 @@ type Snapshot struct {
 	File      string             `json:"file"`
 	Version   string             `json:"version,omitempty"` // names what is built, see pipeline.Pipeline.VersionOf
 	Timeout   time.Duration      `json:"timeout,omitempty"` // from the start of the run, 0 = none
+	Lane      *LanePlan          `json:"lane,omitempty"`    // nil: it waits for no other run
 	Stages    []StagePlan        `json:"stages"`
 	Problems  []pipeline.Problem `json:"problems,omitempty"` // the definition cannot be read: the run is failed from the start
 	Skip      string             `json:"skip,omitempty"`     // why nothing is to be run: the run is skipped from the start
@@ -85,13 +86,14 @@ type Run struct {
 	Plan    *Snapshot // shared and never changed
 	Version int       // how often it was saved; the store compares it
 
-	State     State
-	Reason    string    // why it failed, was canceled or skipped; "" otherwise
-	StartedAt time.Time // when its first task started
-	EndedAt   time.Time
-	Ending    *Ending // set once somebody or something ends it early
-	Tasks     []Task  // in the order of the plan
-	Told      []Told  // what was told last, by what tells it
+	State      State
+	Reason     string    // why it failed, was canceled or skipped, or what it waits for; "" otherwise
+	AdmittedAt time.Time // when its lane let it start, zero for a run without one
+	StartedAt  time.Time // when its first task started
+	EndedAt    time.Time
+	Ending     *Ending // set once somebody or something ends it early
+	Tasks      []Task  // in the order of the plan
+	Told       []Told  // what was told last, by what tells it
 }
 
 // Ending says that a run is ended before its time.

@@ -26,13 +26,18 @@ var (
 
 // Runs keeps runs. All methods are safe for concurrent use.
 type Runs interface {
-	// Create saves a new run with its snapshot, once. Errors: ErrExists.
-	Create(ctx context.Context, r run.Run) error
+	// Create saves a new run with its snapshot, once, as the last of its lane, and returns it as saved: where fewer live
+	// runs than its limit stand before it there, it is admitted in the same step. Errors: ErrExists.
+	Create(ctx context.Context, r run.Run) (run.Run, error)
 	// Load returns the run as it was saved last. Errors: ErrNotFound.
 	Load(ctx context.Context, id string) (run.Run, error)
 	// Save replaces the run whose Version is r.Version by next, whose Version becomes one more; what did not change is
-	// not written. It returns next as saved. Errors: ErrConflict, ErrNotFound.
-	Save(ctx context.Context, r, next run.Run) (run.Run, error)
+	// not written. A run that becomes final leaves its lane in the same step. It returns next as saved, and whether
+	// others stand in the lane that it left. Errors: ErrConflict, ErrNotFound.
+	Save(ctx context.Context, r, next run.Run) (saved run.Run, others bool, err error)
+	// Lane returns the live runs of a lane in the order of their creation. What it returns may be old by then: run.Lane
+	// says why that does no harm.
+	Lane(ctx context.Context, name string) (run.Lane, error)
 	// List returns runs, newest first, from after cursor ("" = the newest), at most limit; next is "" at the end.
 	// Errors: ErrCursor.
 	List(ctx context.Context, f Filter, cursor string, limit int) (runs []run.Run, next string, err error)
@@ -77,15 +82,20 @@ type Explained struct {
 
 // Apply tells fact to the run and saves what follows. It tries with r as it is, which saves a round trip for who saw
 // the run last; when r proves to be old, it loads the run and tells it again. The error of run.Run.Apply comes back as
-// it is, with the run that refused; effects are the caller's to carry out.
+// it is, with the run that refused; effects are the caller's to carry out. One more than the run's own is that the lane
+// which it left is to be looked at, where others stand in it.
 func Apply(ctx context.Context, s Runs, r run.Run, fact run.Fact) (run.Run, []run.Effect, error) {
 	for fresh := false; ; fresh = true {
 		next, effects, err := r.Apply(fact)
 		if err == nil && next.Same(r) {
 			return r, effects, nil
 		}
+		others := false
 		if err == nil {
-			next, err = s.Save(ctx, r, next)
+			next, others, err = s.Save(ctx, r, next)
+		}
+		if others {
+			effects = append(effects, run.Admit{Lane: next.Plan.Lane.Name})
 		}
 		switch {
 		case err == nil:
@@ -103,4 +113,14 @@ func Apply(ctx context.Context, s Runs, r run.Run, fact run.Fact) (run.Run, []ru
 // refused tells whether err is the run's own, which an old copy of it may have returned wrongly.
 func refused(err error) bool {
 	return errors.Is(err, run.ErrStale) || errors.Is(err, run.ErrImpossible)
+}
+
+// Admitted is a new run as it is saved when there is room for it in its lane: as though its lane had let it start in the
+// moment of its making.
+func Admitted(r run.Run) run.Run {
+	if !r.Held() {
+		return r
+	}
+	next, _, _ := r.Apply(run.Admitted{At: r.Plan.CreatedAt}) // Nothing refuses a held run.
+	return next
 }

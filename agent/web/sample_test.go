@@ -73,7 +73,8 @@ func (s *site) must(err error) {
 // keep saves a run.
 func (s *site) keep(r run.Run) run.Run {
 	s.t.Helper()
-	s.must(s.store.Create(s.t.Context(), r))
+	_, err := s.store.Create(s.t.Context(), r)
+	s.must(err)
 	return r
 }
 

@@ -17,29 +17,39 @@ import (
 type Store struct {
 	mu      sync.Mutex
 	runs    map[string]run.Run
-	order   []string // places of all runs, oldest first
+	order   []string            // places of all runs, oldest first
+	lanes   map[string][]string // ids of the live runs of each lane, in order
 	plans   map[string]store.Plan
 	readers map[chan string]bool
 }
 
 // New returns an empty store.
 func New() *Store {
-	return &Store{runs: map[string]run.Run{}, plans: map[string]store.Plan{}, readers: map[chan string]bool{}}
+	return &Store{
+		runs: map[string]run.Run{}, lanes: map[string][]string{}, plans: map[string]store.Plan{}, readers: map[chan string]bool{},
+	}
 }
 
 // Create keeps the contract.
-func (s *Store) Create(_ context.Context, r run.Run) error {
+func (s *Store) Create(_ context.Context, r run.Run) (run.Run, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := r.Plan.ID
 	if _, ok := s.runs[id]; ok {
-		return fmt.Errorf("create run %s: %w", id, store.ErrExists)
+		return run.Run{}, fmt.Errorf("create run %s: %w", id, store.ErrExists)
+	}
+	if r.InLane() {
+		lane := r.Plan.Lane
+		if len(s.lanes[lane.Name]) < lane.Limit {
+			r = store.Admitted(r)
+		}
+		s.lanes[lane.Name] = append(s.lanes[lane.Name], id)
 	}
 	s.runs[id] = clone(r)
 	i, _ := slices.BinarySearch(s.order, store.Place(r))
 	s.order = slices.Insert(s.order, i, store.Place(r))
 	s.tell(id)
-	return nil
+	return r, nil
 }
 
 // Load keeps the contract.
@@ -54,21 +64,45 @@ func (s *Store) Load(_ context.Context, id string) (run.Run, error) {
 }
 
 // Save keeps the contract.
-func (s *Store) Save(_ context.Context, r, next run.Run) (run.Run, error) {
+func (s *Store) Save(_ context.Context, r, next run.Run) (saved run.Run, others bool, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	id := r.Plan.ID
 	now, ok := s.runs[id]
 	switch {
 	case !ok:
-		return run.Run{}, fmt.Errorf("save run %s: %w", id, store.ErrNotFound)
+		return run.Run{}, false, fmt.Errorf("save run %s: %w", id, store.ErrNotFound)
 	case now.Version != r.Version:
-		return run.Run{}, fmt.Errorf("save run %s after version %d: it has version %d: %w", id, r.Version, now.Version, store.ErrConflict)
+		return run.Run{}, false, fmt.Errorf("save run %s after version %d: it has version %d: %w", id, r.Version, now.Version, store.ErrConflict)
 	}
 	next.Version = r.Version + 1
 	s.runs[id] = clone(next)
 	s.tell(id)
-	return next, nil
+	return next, s.leave(r, next), nil
+}
+
+// leave takes a run that became final out of its lane, and tells whether others stand there.
+func (s *Store) leave(r, next run.Run) bool {
+	if !r.InLane() || next.InLane() {
+		return false
+	}
+	name := r.Plan.Lane.Name
+	left := slices.DeleteFunc(s.lanes[name], func(id string) bool { return id == r.Plan.ID })
+	if s.lanes[name] = left; len(left) == 0 {
+		delete(s.lanes, name)
+	}
+	return len(left) > 0
+}
+
+// Lane keeps the contract.
+func (s *Store) Lane(_ context.Context, name string) (run.Lane, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var lane run.Lane
+	for _, id := range s.lanes[name] {
+		lane = append(lane, clone(s.runs[id]))
+	}
+	return lane, nil
 }
 
 // List keeps the contract.

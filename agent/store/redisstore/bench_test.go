@@ -38,7 +38,8 @@ func fill(b *testing.B, n int) *redisstore.Store {
 			for t := range r.Tasks {
 				r.Tasks[t].State, r.Tasks[t].EndedAt = state, r.Plan.CreatedAt
 			}
-			return s.Create(b.Context(), r)
+			_, err := s.Create(b.Context(), r)
+			return err
 		})
 	}
 	if err := all.Wait(); err != nil {
@@ -79,7 +80,7 @@ func BenchmarkSave(b *testing.B) {
 			next := started(b, r)
 			b.ReportAllocs()
 			for b.Loop() {
-				saved, err := s.Save(b.Context(), r, next)
+				saved, _, err := s.Save(b.Context(), r, next)
 				if err != nil {
 					b.Fatal(err)
 				}

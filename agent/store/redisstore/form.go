@@ -17,29 +17,38 @@ import (
 // added to the JSON needs no new version, one that changes its meaning does.
 const form = "1"
 
+// formLane is the form of the head of a run that has a lane. It reads as form 1 does; but a Millrace of before lanes would
+// start the run without asking, and so leaves it alone.
+const formLane = "2"
+
 // maxUnpacked bounds what a compressed value may grow to, in bytes.
 const maxUnpacked = 64 << 20
 
 // head is what a run's hash says of the run itself.
 type head struct {
-	State     run.State   `json:"state"`
-	Reason    string      `json:"reason,omitempty"`
-	StartedAt time.Time   `json:"started_at,omitzero"`
-	EndedAt   time.Time   `json:"ended_at,omitzero"`
-	Ending    *run.Ending `json:"ending,omitempty"`
-	Told      []run.Told  `json:"told,omitempty"`
+	State      run.State   `json:"state"`
+	Reason     string      `json:"reason,omitempty"`
+	AdmittedAt time.Time   `json:"admitted_at,omitzero"`
+	StartedAt  time.Time   `json:"started_at,omitzero"`
+	EndedAt    time.Time   `json:"ended_at,omitzero"`
+	Ending     *run.Ending `json:"ending,omitempty"`
+	Told       []run.Told  `json:"told,omitempty"`
 }
 
 // fields is what differs between two states of a run, as field, value, field, value. With before nil it is everything.
 func fields(before *run.Run, r run.Run) ([]any, error) {
 	var changed []any
-	add := func(field string, v any) error {
-		value, err := encode(v)
+	add := func(form, field string, v any) error {
+		value, err := encodeAs(form, v)
 		changed = append(changed, field, value)
 		return err
 	}
 	if before == nil || !r.SameHead(*before) {
-		if err := add(fieldHead, head{r.State, r.Reason, r.StartedAt, r.EndedAt, r.Ending, r.Told}); err != nil {
+		of := form
+		if r.Plan.Lane != nil {
+			of = formLane
+		}
+		if err := add(of, fieldHead, head{r.State, r.Reason, r.AdmittedAt, r.StartedAt, r.EndedAt, r.Ending, r.Told}); err != nil {
 			return nil, fmt.Errorf("write head: %w", err)
 		}
 	}
@@ -47,7 +56,7 @@ func fields(before *run.Run, r run.Run) ([]any, error) {
 		if before != nil && t.Same(before.Tasks[i]) {
 			continue
 		}
-		if err := add(fieldTask+t.Name, t); err != nil {
+		if err := add(form, fieldTask+t.Name, t); err != nil {
 			return nil, fmt.Errorf("write task %s: %w", t.Name, err)
 		}
 	}
@@ -57,7 +66,11 @@ func fields(before *run.Run, r run.Run) ([]any, error) {
 // assemble makes a run of its snapshot and its hash.
 func assemble(plan *run.Snapshot, hash map[string]string) (run.Run, error) {
 	var h head
-	if err := decode(hash[fieldHead], &h); err != nil {
+	written := hash[fieldHead]
+	if rest, ok := strings.CutPrefix(written, formLane+" "); ok {
+		written = form + " " + rest
+	}
+	if err := decode(written, &h); err != nil {
 		return run.Run{}, fmt.Errorf("read head: %w", err)
 	}
 	version, err := strconv.Atoi(hash[fieldVersion])
@@ -66,7 +79,7 @@ func assemble(plan *run.Snapshot, hash map[string]string) (run.Run, error) {
 	}
 	r := run.Run{
 		Plan: plan, Version: version, State: h.State, Reason: h.Reason,
-		StartedAt: h.StartedAt, EndedAt: h.EndedAt, Ending: h.Ending, Told: h.Told,
+		AdmittedAt: h.AdmittedAt, StartedAt: h.StartedAt, EndedAt: h.EndedAt, Ending: h.Ending, Told: h.Told,
 	}
 	for stage, sp := range plan.Stages {
 		for i, tp := range sp.Tasks {
@@ -80,7 +93,9 @@ func assemble(plan *run.Snapshot, hash map[string]string) (run.Run, error) {
 	return r, nil
 }
 
-func encode(v any) (string, error) {
+func encode(v any) (string, error) { return encodeAs(form, v) }
+
+func encodeAs(form string, v any) (string, error) {
 	data, err := json.Marshal(v)
 	return form + " " + string(data), err
 }

@@ -24,6 +24,7 @@ import (
 const (
 	keyRun     = "{millrace}:run:"
 	planSuffix = ":plan"
+	keyLane    = "{millrace}:lane:"
 	keyRuns    = "{millrace}:runs"
 	keyPlan    = "{millrace}:plan:"
 	changes    = keyRuns + ":changes"
@@ -95,51 +96,80 @@ func New(rdb redis.UniversalClient, cfg Config) *Store {
 
 // Create keeps the contract. One round trip. When the answer of a Create is lost, the client asks again and is told
 // store.ErrExists: the run is there.
-func (s *Store) Create(ctx context.Context, r run.Run) error {
+func (s *Store) Create(ctx context.Context, r run.Run) (run.Run, error) {
 	id := r.Plan.ID
 	plan, size, err := s.codec.pack(r.Plan)
 	if err != nil {
-		return fmt.Errorf("create run %s: %w", id, err)
+		return run.Run{}, fmt.Errorf("create run %s: %w", id, err)
 	}
-	changed, err := fields(nil, r)
-	if err != nil {
-		return fmt.Errorf("create run %s: %w", id, err)
+	admitted := store.Admitted(r)
+	all, err1 := fields(nil, admitted)
+	held, err2 := fields(&admitted, r)
+	if err := errors.Join(err1, err2); err != nil {
+		return run.Run{}, fmt.Errorf("create run %s: %w", id, err)
 	}
-	keys := append([]string{keyRun + id, keyRun + id + planSuffix}, lists(r)...)
-	args := append([]any{store.Place(r), id, changes, plan, r.Version}, changed...)
-	created, err := createScript.Run(ctx, s.rdb, keys, args...).Bool()
-	if err == nil && !created {
+	keys, limit := append([]string{keyRun + id, keyRun + id + planSuffix}, lists(r)...), 0
+	if r.InLane() {
+		keys, limit = append(keys, keyLane+r.Plan.Lane.Name), r.Plan.Lane.Limit
+	}
+	args := slices.Concat([]any{store.Place(r), id, changes, plan, r.Version, limit, len(all)}, all, held)
+	answer, err := createScript.Run(ctx, s.rdb, keys, args...).Text()
+	if err == nil && answer == "exists" {
 		err = store.ErrExists
 	}
 	if err != nil {
-		return fmt.Errorf("create run %s: %w", id, err)
+		return run.Run{}, fmt.Errorf("create run %s: %w", id, err)
 	}
 	s.snapshots.put(r.Plan, size)
-	return nil
+	if answer == "held" {
+		return r, nil
+	}
+	return admitted, nil
 }
 
 // Save keeps the contract. One round trip. When the answer of a Save is lost, the client asks again and is told
 // store.ErrConflict: who loads the run then sees that it was saved.
-func (s *Store) Save(ctx context.Context, r, next run.Run) (run.Run, error) {
+func (s *Store) Save(ctx context.Context, r, next run.Run) (saved run.Run, others bool, err error) {
 	id := r.Plan.ID
 	changed, err := fields(&r, next)
 	if err != nil {
-		return run.Run{}, fmt.Errorf("save run %s: %w", id, err)
+		return run.Run{}, false, fmt.Errorf("save run %s: %w", id, err)
 	}
 	leave, join := moves(r, next)
+	lane := ""
+	if r.InLane() && !next.InLane() {
+		lane = keyLane + r.Plan.Lane.Name
+		leave = append(leave, lane)
+	}
 	keys := slices.Concat([]string{keyRun + id}, leave, join)
-	args := append([]any{store.Place(r), id, changes, r.Version, len(leave)}, changed...)
+	args := append([]any{store.Place(r), id, changes, r.Version, len(leave), lane}, changed...)
 	answer, err := saveScript.Run(ctx, s.rdb, keys, args...).Int64Slice()
 	if err != nil {
-		return run.Run{}, fmt.Errorf("save run %s: %w", id, err)
+		return run.Run{}, false, fmt.Errorf("save run %s: %w", id, err)
 	}
-	saved, version := answer[0] == 1, int(answer[1])
-	switch {
+	switch version := int(answer[1]); {
 	case version < 0:
-		return run.Run{}, fmt.Errorf("save run %s: %w", id, store.ErrNotFound)
-	case !saved:
-		return run.Run{}, fmt.Errorf("save run %s after version %d: it has version %d: %w", id, r.Version, version, store.ErrConflict)
+		return run.Run{}, false, fmt.Errorf("save run %s: %w", id, store.ErrNotFound)
+	case answer[0] == 0:
+		return run.Run{}, false, fmt.Errorf("save run %s after version %d: it has version %d: %w", id, r.Version, version, store.ErrConflict)
+	default:
+		next.Version = version
 	}
-	next.Version = version
-	return next, nil
+	return next, answer[2] > 0, nil
+}
+
+// Lane keeps the contract. Two round trips: one for the ids, one for the runs.
+func (s *Store) Lane(ctx context.Context, name string) (run.Lane, error) {
+	places, err := s.rdb.ZRange(ctx, keyLane+name, 0, -1).Result()
+	if err != nil {
+		return nil, fmt.Errorf("read lane: %w", err)
+	}
+	if len(places) == 0 {
+		return nil, nil
+	}
+	runs, err := s.fetch(ctx, ids(places))
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(runs, func(r run.Run) bool { return r.State.Final() }), nil // it ended in between
 }

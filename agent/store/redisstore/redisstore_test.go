@@ -45,7 +45,7 @@ func newRun(id string, tasks int) run.Run {
 
 func create(t testing.TB, s *redisstore.Store, r run.Run) {
 	t.Helper()
-	if err := s.Create(t.Context(), r); err != nil {
+	if _, err := s.Create(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -92,7 +92,7 @@ func TestRoundTrips(t *testing.T) {
 	warm := redisstore.New(server.Client(), redisstore.Config{}) // so that Redis knows the scripts
 	first := newRun("first", 3)
 	create(t, warm, first)
-	if _, err := warm.Save(t.Context(), first, started(t, first)); err != nil {
+	if _, _, err := warm.Save(t.Context(), first, started(t, first)); err != nil {
 		t.Fatal(err)
 	}
 	if _, _, err := warm.List(t.Context(), store.Filter{}, "", 1); err != nil {
@@ -108,8 +108,8 @@ func TestRoundTrips(t *testing.T) {
 		want int64
 		do   func() error
 	}{
-		{"create", 1, func() error { return s.Create(ctx, r) }},
-		{"save", 1, func() error { _, err := s.Save(ctx, r, started(t, r)); return err }},
+		{"create", 1, func() error { _, err := s.Create(ctx, r); return err }},
+		{"save", 1, func() error { _, _, err := s.Save(ctx, r, started(t, r)); return err }},
 		{"load, snapshot known", 1, func() error { _, err := s.Load(ctx, "second"); return err }},
 		{"load, snapshot unknown", 1, func() error { _, err := s.Load(ctx, "first"); return err }},
 		{"list", 2, func() error {
@@ -142,12 +142,12 @@ func TestSaveWritesWhatChanged(t *testing.T) {
 	create(t, s, r)
 	const mark = "nobody wrote this"
 	rdb.HSet(t.Context(), "{millrace}:run:r", "t:t1", mark, "t:t2", mark)
-	r, err := s.Save(t.Context(), r, started(t, r))
+	r, _, err := s.Save(t.Context(), r, started(t, r))
 	if err != nil {
 		t.Fatal(err)
 	}
 	rdb.HSet(t.Context(), "{millrace}:run:r", "head", mark)
-	if _, err := s.Save(t.Context(), r, started(t, r)); err != nil { // another worker joins: the head stays
+	if _, _, err := s.Save(t.Context(), r, started(t, r)); err != nil { // another worker joins: the head stays
 		t.Fatal(err)
 	}
 	hash := rdb.HGetAll(t.Context(), "{millrace}:run:r").Val()
@@ -163,7 +163,7 @@ func TestSaveWritesWhatChanged(t *testing.T) {
 func TestNewerForms(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ value, want string }{
-		{"2 {}", "run the newer Millrace"},
+		{"3 {}", "run the newer Millrace"},
 		{"", "missing"},
 		{"{}", "in which form"},
 		{"1 {", "read"},
@@ -236,10 +236,10 @@ func TestFullRedisKeepsNothingByHalves(t *testing.T) {
 	create(t, s, r)
 	ctx := t.Context()
 	rdb.ConfigSet(ctx, "maxmemory", "1")
-	if err := s.Create(ctx, newRun("late", 2)); err == nil || errors.Is(err, store.ErrExists) {
+	if _, err := s.Create(ctx, newRun("late", 2)); err == nil || errors.Is(err, store.ErrExists) {
 		t.Errorf("create in a full Redis: got %v", err)
 	}
-	if _, err := s.Save(ctx, r, started(t, r)); err == nil || errors.Is(err, store.ErrConflict) {
+	if _, _, err := s.Save(ctx, r, started(t, r)); err == nil || errors.Is(err, store.ErrConflict) {
 		t.Errorf("save in a full Redis: got %v", err)
 	}
 	rdb.ConfigSet(ctx, "maxmemory", "0")
@@ -254,7 +254,7 @@ func TestFullRedisKeepsNothingByHalves(t *testing.T) {
 	if _, err := s.Load(ctx, "late"); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("half a run is there: %v", err)
 	}
-	if _, err := s.Save(ctx, r, started(t, r)); err != nil {
+	if _, _, err := s.Save(ctx, r, started(t, r)); err != nil {
 		t.Errorf("save again: %v", err)
 	}
 }

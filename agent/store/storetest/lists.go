@@ -155,7 +155,7 @@ func liveAreUnsettled(t *testing.T, p pair) {
 	if err != nil || !settled.Settled() {
 		t.Fatalf("settled %v, %v", settled.Settled(), err)
 	}
-	if err := p.here.Create(t.Context(), settled); err != nil {
+	if _, err := p.here.Create(t.Context(), settled); err != nil {
 		t.Fatal(err)
 	}
 	same(t, "live runs with one that was settled from the start", p.live(10), nil)

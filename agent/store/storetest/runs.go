@@ -19,7 +19,7 @@ func createsOnce(t *testing.T, p pair) {
 	for i := range errs {
 		all.Go(func() {
 			by := []Store{p.here, p.there}[i%2]
-			errs[i] = by.Create(t.Context(), r)
+			_, errs[i] = by.Create(t.Context(), r)
 		})
 	}
 	all.Wait()
@@ -73,7 +73,7 @@ func notFound(t *testing.T, p pair) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.here.Save(t.Context(), stranger, next); !errors.Is(err, store.ErrNotFound) {
+	if _, _, err := p.here.Save(t.Context(), stranger, next); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("save: got %v, want %v", err, store.ErrNotFound)
 	}
 	same(t, "runs", p.list(store.Filter{}, 10), []string{r.Plan.ID})
@@ -98,7 +98,7 @@ func savesOnce(t *testing.T, p pair) {
 			by := []Store{p.here, p.there}[i%2]
 			next, _, err := r.Apply(run.Started{Task: fmt.Sprint("t", i), Attempt: 1, Worker: "w", At: start})
 			if err == nil {
-				_, err = by.Save(t.Context(), r, next)
+				_, _, err = by.Save(t.Context(), r, next)
 			}
 			errs[i] = err
 		})
@@ -129,7 +129,7 @@ func conflictChangesNothing(t *testing.T, p pair) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.there.Save(t.Context(), old, next); !errors.Is(err, store.ErrConflict) {
+	if _, _, err := p.there.Save(t.Context(), old, next); !errors.Is(err, store.ErrConflict) {
 		t.Errorf("got %v, want %v", err, store.ErrConflict)
 	}
 	same(t, "the run", p.load(now.Plan.ID), now)

@@ -50,6 +50,10 @@ func Run(t *testing.T, open func(t *testing.T) (here, there Store)) {
 		{"changes by anybody are told", changesAreTold},
 		{"a slow reader is told that it missed some", slowReaderMisses},
 		{"changes end with their context", changesEnd},
+		{"a lane holds its live runs in the order of their making", laneInOrder},
+		{"a new run is admitted where its lane has room", laneAdmits},
+		{"who leaves a lane is told whether others stand there", laneTellsOthers},
+		{"the limit of a lane holds while many come, admit and end", laneLimitHolds},
 		{"a plan is kept as it was, and replaced", keepsPlans},
 	}
 	for _, l := range laws {
@@ -67,14 +71,15 @@ type pair struct {
 	here, there Store
 }
 
-// create makes a run of plan here.
+// create makes a run of plan here, and returns it as saved.
 func (p pair) create(plan *run.Snapshot) run.Run {
 	p.t.Helper()
 	r, _ := run.New(plan)
-	if err := p.here.Create(p.t.Context(), r); err != nil {
+	created, err := p.here.Create(p.t.Context(), r)
+	if err != nil {
 		p.t.Fatalf("create %s: %v", plan.ID, err)
 	}
-	return r
+	return created
 }
 
 // load loads a run there.
@@ -95,7 +100,7 @@ func (p pair) tell(r run.Run, facts ...run.Fact) run.Run {
 		if err != nil {
 			p.t.Fatalf("tell %#v: %v", f, err)
 		}
-		saved, err := p.here.Save(p.t.Context(), r, next)
+		saved, _, err := p.here.Save(p.t.Context(), r, next)
 		if err != nil {
 			p.t.Fatalf("save after %#v: %v", f, err)
 		}
