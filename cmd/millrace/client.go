@@ -34,10 +34,24 @@ func (cl *client) flags(c *cobra.Command) {
 
 // get opens what is at path. The caller closes it.
 func (cl *client) get(ctx context.Context, path string) (io.ReadCloser, error) {
+	return cl.ask(ctx, http.MethodGet, path)
+}
+
+// send asks for something to be done that has no answer but whether it is.
+func (cl *client) send(ctx context.Context, method, path string) error {
+	body, err := cl.ask(ctx, method, path)
+	if err != nil {
+		return err
+	}
+	return body.Close()
+}
+
+// ask returns the body of the answer, if that is a success. The caller closes it.
+func (cl *client) ask(ctx context.Context, method, path string) (io.ReadCloser, error) {
 	if triggers.CheckURL(cl.server) != nil {
 		return nil, usage(fmt.Errorf("--server %q: write it like http://127.0.0.1:8080", cl.server))
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimRight(cl.server, "/")+path, nil)
+	req, err := http.NewRequestWithContext(ctx, method, strings.TrimRight(cl.server, "/")+path, nil)
 	if err != nil {
 		return nil, err
 	}
@@ -48,7 +62,7 @@ func (cl *client) get(ctx context.Context, path string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, fmt.Errorf("no daemon answers at %s: %w: is `millrace serve` running, and is --server right?", cl.server, cause(err))
 	}
-	if res.StatusCode == http.StatusOK {
+	if res.StatusCode == http.StatusOK || res.StatusCode == http.StatusNoContent {
 		return res.Body, nil
 	}
 	defer res.Body.Close()

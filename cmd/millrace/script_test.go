@@ -68,9 +68,12 @@ func waitFor(ts *testscript.TestScript, _ bool, args []string) {
 // theForge is the key of a script's Gitea.
 type theForge struct{}
 
-// startGitea starts a small Gitea and sets FORGE to its URL and TOKEN to what opens it.
-func startGitea(ts *testscript.TestScript, _ bool, _ []string) {
-	const token = "a token of the scripts"
+// startGitea starts a small Gitea and sets FORGE to its URL and TOKEN to what opens it. `gitea open` asks for none.
+func startGitea(ts *testscript.TestScript, _ bool, args []string) {
+	token := "a token of the scripts"
+	if len(args) == 1 && args[0] == "open" {
+		token = ""
+	}
 	forge, err := giteatest.Start(giteatest.Config{Dir: ts.MkAbs("gitea"), Token: token})
 	ts.Check(err)
 	ts.Defer(func() { _ = forge.Close() })
