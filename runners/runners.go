@@ -54,6 +54,11 @@ type Sweeper interface {
 	Sweep(ctx context.Context, keep func(id string) bool) (int, error)
 }
 
+// MaxLog bounds what a runner hands on of a job's output in bytes, but for the line that says that the rest is not kept.
+// It is a little less than what is kept of a log (agent/logs.MaxSize): so this line is the one that is shown, and no second
+// one about another bound.
+const MaxLog = 1<<30 - 1<<10
+
 // Log is where a job's output goes, as lines `<RFC 3339 nanoseconds UTC> <container> <text>`.
 type Log interface {
 	io.Writer

@@ -16,12 +16,8 @@ import (
 	"k8s.io/client-go/util/flowcontrol"
 )
 
-const (
-	// maxLog bounds a log in bytes, but for the line that says so. It is the local runner's bound too.
-	maxLog = 16<<20 - 1<<10
-	// maxWaits bounds the lines about what is awaited.
-	maxWaits = 20
-)
+// maxWaits bounds the lines about what is awaited.
+const maxWaits = 20
 
 // follower copies what a job's containers say into its log, one after the other, as they say it. It is told what becomes
 // of the job; what the job waits for, it tells the log.
@@ -33,6 +29,7 @@ type follower struct {
 	place place           // where the log ends
 	told  map[string]bool // what was awaited and said
 	size  int
+	max   int // what size may be
 
 	mu      sync.Mutex
 	sight   sight
@@ -47,7 +44,7 @@ func newFollower(turns flowcontrol.RateLimiter, pods coreclient.PodInterface, lo
 	if err != nil {
 		return nil, fmt.Errorf("resume log: %w", err)
 	}
-	f := &follower{log: log, now: now, place: placeOf(last), told: map[string]bool{}, changed: make(chan struct{})}
+	f := &follower{log: log, now: now, place: placeOf(last), told: map[string]bool{}, max: runners.MaxLog, changed: make(chan struct{})}
 	f.open = func(ctx context.Context, pod string, opts *corev1.PodLogOptions) (io.ReadCloser, error) {
 		if err := turns.Wait(ctx); err != nil {
 			return nil, err
@@ -154,11 +151,11 @@ func (f *follower) write(text []byte) error {
 	if f.place.full {
 		return nil
 	}
-	if f.size += len(text); f.size > maxLog {
+	if f.size += len(text); f.size > f.max {
 		f.place.full = true
-		room := text[:max(0, len(text)-(f.size-maxLog))]
+		room := text[:max(0, len(text)-(f.size-f.max))]
 		room = room[:strings.LastIndexByte(string(room), '\n')+1]
-		text = appendLine(slices.Clone(room), f.now(), ourName, fmt.Appendf(nil, "%s %d bytes: the rest is not kept]", fullMark, maxLog))
+		text = appendLine(slices.Clone(room), f.now(), ourName, fmt.Appendf(nil, "%s %d bytes: the rest is not kept]", fullMark, f.max))
 	}
 	_, err := f.log.Write(text)
 	return err

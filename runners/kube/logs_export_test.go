@@ -12,7 +12,6 @@ import (
 // What tests of the log call.
 const (
 	MaxLine  = maxLine
-	MaxLog   = maxLog
 	Lagging  = lagging
 	Patience = patience
 )
@@ -45,6 +44,9 @@ func NewFollower(open Open, log runners.Log) (*Follower, error) {
 	}
 	return &Follower{f}, err
 }
+
+// Bound makes it hand on less of a log.
+func (f *Follower) Bound(size int) { f.f.max = size }
 
 // Run runs it.
 func (f *Follower) Run(ctx context.Context) error { return f.f.run(ctx) }

@@ -325,23 +325,38 @@ func TestFollowEnds(t *testing.T) {
 	})
 }
 
+// TestLargeLog has 40 MiB copied whole, and of the same no more than a smaller bound says.
 func TestLargeLog(t *testing.T) {
 	t.Parallel()
 	var log []entry
-	for i := range 20 << 10 {
+	want := 0
+	for i := range 40 << 10 {
 		log = append(log, entry{midnight.Add(time.Duration(i) * time.Millisecond), fmt.Sprintf("%05d %01000d\n", i, 0)})
+		want += len(log[i].text)
 	}
-	synctest.Test(t, func(t *testing.T) {
-		var got runnertest.Log
-		if err := follow(t, &node{logs: map[string][]entry{"task": log}}, &got, see(stage(ended, ended), success)); err != nil {
-			t.Fatal(err)
-		}
-		text := got.Text(t, "task")
-		if size := len(got.Bytes()); size > kube.MaxLog+200 || size < kube.MaxLog-2000 || !strings.HasPrefix(text, "00000 ") {
-			t.Errorf("got %d bytes that begin with %.10q, want about %d, from the first on", size, text, kube.MaxLog)
-		}
-		if got := got.Text(t, "millrace"); strings.Count(got, "\n") != 1 || !strings.Contains(got, "the rest is not kept") {
-			t.Errorf("got %q, want one line that says that the rest is not kept", got)
-		}
-	})
+	for _, bound := range []int{runners.MaxLog, 10 << 20} {
+		synctest.Test(t, func(t *testing.T) {
+			var got runnertest.Log
+			bind := func(f *kube.Follower) { f.Bound(bound) }
+			if err := follow(t, &node{logs: map[string][]entry{"task": log}}, &got, bind, see(stage(ended, ended), success)); err != nil {
+				t.Fatal(err)
+			}
+			text, said := got.Text(t, "task"), got.Text(t, "millrace")
+			if !strings.HasPrefix(text, "00000 ") {
+				t.Errorf("got a log that begins with %.10q, want it from the first line on", text)
+			}
+			if bound == runners.MaxLog {
+				if len(text) != want || said != "" {
+					t.Errorf("got %d bytes and %q, want all %d", len(text), said, want)
+				}
+				return
+			}
+			if size := len(got.Bytes()); size > bound+200 || size < bound-2000 {
+				t.Errorf("got %d bytes, want about %d", size, bound)
+			}
+			if strings.Count(said, "\n") != 1 || !strings.Contains(said, "the rest is not kept") {
+				t.Errorf("got %q, want one line that says that the rest is not kept", said)
+			}
+		})
+	}
 }

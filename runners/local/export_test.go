@@ -15,9 +15,6 @@ import (
 // MaxLine is the longest line of a log.
 const MaxLine = maxLine
 
-// MaxLog is the longest log, but for the line that says so.
-const MaxLog = maxLog
-
 // Lines writes pieces as a container's output into a log of at most size bytes, as the keeper does.
 func Lines(to io.Writer, size int, now func() time.Time, pieces ...[]byte) error {
 	j := &journal{to: to, now: now, max: size}
@@ -37,7 +34,7 @@ func EndImmortal(ctx context.Context) runners.Result {
 	if err != nil {
 		return runners.Result{Reason: err.Error()}
 	}
-	k := keeper{log: &journal{to: io.Discard, now: time.Now, max: maxLog, hide: none}}
+	k := keeper{log: &journal{to: io.Discard, now: time.Now, max: runners.MaxLog, hide: none}}
 	k.order.Job.Timeout = time.Millisecond
 	g := &group{command: exec.Command("/bin/sleep", "600"), ended: make(chan struct{})}
 	g.guard = exec.Command("/bin/sleep", "600")

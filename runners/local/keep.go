@@ -78,7 +78,7 @@ func (k *keeper) do() error {
 	if err != nil {
 		return err
 	}
-	k.log = &journal{to: file, now: time.Now, max: maxLog, hide: k.hide}
+	k.log = &journal{to: file, now: time.Now, max: runners.MaxLog, hide: k.hide}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	watched := make(chan struct{})
 	go func() {

@@ -124,6 +124,17 @@ func TestGroupSignalsItself(t *testing.T) {
 	wantResult(t, res, runners.Failure, 137, "SIGKILL")
 }
 
+// TestLargeLog has 40 MiB: all of it is handed on.
+func TestLargeLog(t *testing.T) {
+	t.Parallel()
+	const lines = 40 << 10
+	res, said := end(t, newRunner(t, config(t)), shell(t, fmt.Sprintf("yes %s | head -n %d; echo end", strings.Repeat("x", 1023), lines)))
+	wantResult(t, res, runners.Succeeded, 0, "")
+	if n := strings.Count(said, "x\n"); n != lines || !strings.Contains(said, "x\nend\n") {
+		t.Errorf("got %d lines of %d, and %d bytes that end with %q", n, lines, len(said), said[max(0, len(said)-200):])
+	}
+}
+
 // TestCrashBeforeKeeper makes the folder as an agent leaves it that dies before it has started a keeper.
 func TestCrashBeforeKeeper(t *testing.T) {
 	t.Parallel()

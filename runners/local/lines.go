@@ -15,10 +15,6 @@ import (
 const (
 	maxLine = 64 << 10 // bytes of a line of the log, all in all
 	maxText = maxLine - 128
-
-	// maxLog bounds a log in bytes, but for the line that says so. It is a little less than what a log may have where the
-	// agent keeps it (16 MiB), so that this line is the one that is shown, and no second one about another bound.
-	maxLog = 16<<20 - 1<<10
 )
 
 // stamp is RFC 3339 with all nine digits, so that lines stand below each other.

@@ -3,13 +3,11 @@ package local_test
 import (
 	"bytes"
 	"errors"
-	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/millrace-ci/millrace/agent/logs/memlogs"
 	"github.com/millrace-ci/millrace/runners/local"
 	"github.com/millrace-ci/millrace/runners/runnertest"
 )
@@ -82,20 +80,6 @@ func TestLogIsBounded(t *testing.T) {
 	got := log.Text(t, "task")
 	if size := len(log.Bytes()); size > 10_300 || size < 9_000 || strings.Count(got, "is not kept") != 1 || !strings.HasSuffix(got, "is not kept]\n") {
 		t.Errorf("log: got %d bytes that end with %q, want about 10000 and one line that says so", size, got[len(got)-200:])
-	}
-}
-
-// TestLogFitsWhereItIsKept has the longest log there is: the room that keeps logs must not cut it again.
-func TestLogFitsWhereItIsKept(t *testing.T) {
-	t.Parallel()
-	var log runnertest.Log
-	line := []byte("short, so that little room is left\n")
-	if err := local.Lines(&log, local.MaxLog, clock, slices.Repeat([][]byte{line}, memlogs.MaxSize/(len(mark)+len(line))+1)...); err != nil {
-		t.Fatal(err)
-	}
-	got := log.Bytes()
-	if size := len(got); size > memlogs.MaxSize || size < memlogs.MaxSize-2<<10 || !bytes.HasSuffix(got, []byte("is not kept]\n")) {
-		t.Errorf("log: got %d bytes that end with %q, want nearly %d and a line that says so", size, got[size-100:], memlogs.MaxSize)
 	}
 }
 
