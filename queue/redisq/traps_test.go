@@ -201,6 +201,9 @@ func TestReturnOfADeletedEntry(t *testing.T) {
 		if err := q.Return(t.Context(), a, after); !errors.Is(err, queue.ErrLeaseLost) {
 			t.Errorf("return after %v: got %v, want %v", after, err, queue.ErrLeaseLost)
 		}
+		if err := q.Bury(t.Context(), a, "why"); !errors.Is(err, queue.ErrLeaseLost) {
+			t.Errorf("bury: got %v, want %v", err, queue.ErrLeaseLost)
+		}
 		length(t, q, queue.Length{})
 	}
 }
@@ -236,35 +239,6 @@ func TestServerRestartKeepsLineAndLeases(t *testing.T) {
 	length(t, q, queue.Length{Leased: 3})
 	if err := q.Ack(t.Context(), held); err != nil {
 		t.Errorf("ack: %v", err)
-	}
-}
-
-// TestFullServerLosesNothing returns an item to a server that takes no more data.
-func TestFullServerLosesNothing(t *testing.T) {
-	t.Parallel()
-	rdb := redistest.Start(t).Client()
-	q := open(t, rdb, time.Minute)
-	push(t, q, "a")
-	a := one(t, q, "w", "a")
-	if err := rdb.ConfigSet(t.Context(), "maxmemory", "1").Err(); err != nil {
-		t.Fatal(err)
-	}
-	if err := q.Return(t.Context(), a, 0); err == nil {
-		t.Error("return: got no error from a full server")
-	}
-	if err := q.Push(t.Context(), queue.Item[string]{ID: "b"}); err == nil {
-		t.Error("push: got no error from a full server")
-	}
-	if err := rdb.ConfigSet(t.Context(), "maxmemory", "0").Err(); err != nil {
-		t.Fatal(err)
-	}
-	length(t, q, queue.Length{Leased: 1})
-	if err := q.Return(t.Context(), a, 0); err != nil {
-		t.Errorf("return: %v", err)
-	}
-	push(t, q, "b")
-	if diff := cmp.Diff([]string{"a", "b"}, leased(t, q, "w", 3)); diff != "" {
-		t.Errorf("leased (-want +got):\n%s", diff)
 	}
 }
 
