@@ -89,6 +89,7 @@ type Config struct {
 	DefaultRunner string
 	Catalogue     template.Catalogue
 	Definitions   Definitions
+	Heads         Heads
 	Secrets       map[string]Secret
 	Token         func(run, task string, attempt int) string // by which a task proves who it is; nil: tasks have none
 
@@ -96,6 +97,7 @@ type Config struct {
 	Inbox  inbox.Inbox
 	Runs   store.Runs
 	Plans  store.Plans
+	Refs   store.Refs // nil: pushes have no second key, and none is looked for
 	Logs   logs.Logs
 
 	LeaseTime time.Duration // of the queues; leases are renewed three times in it, and the reaper goes round once
@@ -117,6 +119,7 @@ func (c Config) Validate() error {
 	}
 	need(c.Name != "", "name")
 	need(c.Definitions != nil, "reader of definitions")
+	need(c.Heads != nil || c.Refs == nil, "reader of refs")
 	need(c.Inbox != nil && c.Runs != nil && c.Plans != nil && c.Logs != nil, "inbox, store or logs")
 	need(c.Queues.Plan != nil && c.Queues.Report != nil && c.Queues.Reap != nil && c.Queues.Work != nil, "queue")
 	need(c.LeaseTime > 0, "lease time")

@@ -15,7 +15,7 @@ import (
 )
 
 // decide says what one event leads to: an explanation for each pipeline of its commit, and a snapshot for each run.
-func (a *Agent) decide(ctx context.Context, e triggers.Event) (store.Plan, []*run.Snapshot, error) {
+func (a *Agent) decide(ctx context.Context, e triggers.Event, cause run.Cause) (store.Plan, []*run.Snapshot, error) {
 	p := store.Plan{Delivery: e.Delivery, Event: e, At: a.now()}
 	if reason := unread(e); reason != "" {
 		p.Explanations = []store.Explained{{Explanation: pipeline.Explanation{Reason: reason}}}
@@ -31,7 +31,7 @@ func (a *Agent) decide(ctx context.Context, e triggers.Event) (store.Plan, []*ru
 		p.Explanations = []store.Explained{{Explanation: pipeline.Explanation{Reason: reason}}}
 	}
 	c := a.Compilation(e)
-	c.Cause, c.At = run.Cause{Kind: "delivery", ID: e.Delivery}, p.At
+	c.Cause, c.At = cause, p.At
 	decisions := Decide(files, c)
 	for _, u := range unreadable {
 		problem := pipeline.Problem{File: u.Path, Pos: param.Pos{Line: 1, Column: 1}, Message: u.Reason}

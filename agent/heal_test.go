@@ -23,7 +23,7 @@ func TestOneSickRun(t *testing.T) {
 		kill()
 		h.sick = h.theRun().Plan.ID
 		forgotten := pushTo("main")
-		forgotten.ID = "forgotten"
+		forgotten.ID, forgotten.After = "forgotten", commit("b")
 		h.push(nil, forgotten)
 		b, stop, _ := h.agent()
 		defer stop()
@@ -104,7 +104,7 @@ func TestRateLimitIsTheForges(t *testing.T) {
 		defer stop()
 		for _, id := range []string{"a", "b", "c"} {
 			e := pushTo("main")
-			e.ID = id
+			e.ID, e.After = id, commit(id)
 			h.push(a, e)
 			time.Sleep(time.Second)
 		}

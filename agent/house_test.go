@@ -36,11 +36,14 @@ type house struct {
 	t       *testing.T
 	inbox   *meminbox.Inbox
 	store   *memstore.Store
+	refs    *memstore.Refs
 	logs    *memlogs.Logs
 	large   *largeLog // where output goes instead, if not nil
 	forge   *fakeForge
 	runner  *fakeRunner
 	files   definitions
+	git     *fakeGit
+	hook    string // that tells of what is pushed
 	sick    string // id of a run that cannot be loaded
 	unsaved int    // so many ends of tasks are lost on their way to the store
 	unended int    // so many ends of outputs are lost on their way to the logs
@@ -60,7 +63,7 @@ const lease = 10 * time.Second
 func newHouse(t *testing.T, files ...string) *house {
 	cfg := memq.Config{LeaseTime: lease}
 	h := &house{
-		t: t, inbox: meminbox.New(), store: memstore.New(), logs: memlogs.New(), capacity: 4,
+		t: t, inbox: meminbox.New(), store: memstore.New(), refs: memstore.NewRefs(), git: &fakeGit{}, logs: memlogs.New(), capacity: 4,
 		forge: &fakeForge{}, runner: newFakeRunner(),
 		plan: memq.New[string](cfg), report: memq.New[string](cfg), reap: memq.New[string](cfg), work: memq.New[agent.Attempt](cfg),
 	}
@@ -101,12 +104,12 @@ func (h *house) idle() *agent.Agent {
 		Name: fmt.Sprintf("agent-%d", h.made), URL: "http://millrace.test", Roles: agent.Roles{Plan: true, Work: true, Report: true},
 		Forges:  map[string]agent.Forge{"gitea": {Source: h.forge, Access: h.forge, Status: h.forge, Repositories: []string{"mill/*"}}},
 		Runners: map[string]agent.Runner{"local": {Kind: "local", Line: "local", Capacity: h.capacity, Runner: runner}}, DefaultRunner: "local",
-		Catalogue: template.Builtin(template.Platform{}), Definitions: &h.files,
+		Catalogue: template.Builtin(template.Platform{}), Definitions: &h.files, Heads: h.git,
 		Secrets: h.secrets, Token: func(run, task string, attempt int) string {
 			return fmt.Sprintf("token-of-%s-%s-%d", run, task, attempt)
 		},
 		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
-		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20,
+		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: h.refs, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20,
 		Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
 	})
 	if err != nil {
@@ -177,7 +180,7 @@ func (h *house) push(a *agent.Agent, e triggers.Event) string {
 		h.t.Fatal(err)
 	}
 	key := e.ID
-	d := triggers.Delivery{ID: triggers.DeliveryID("gitea", key), Forge: "gitea", Key: key, Kind: string(e.Kind), Body: body, At: time.Now().UTC()}
+	d := triggers.Delivery{ID: triggers.DeliveryID("gitea", key), Forge: "gitea", Key: key, Kind: string(e.Kind), Hook: h.hook, Body: body, At: time.Now().UTC()}
 	receipt, err := h.inbox.Keep(h.t.Context(), d)
 	if err != nil {
 		h.t.Fatal(err)
@@ -232,6 +235,36 @@ func (d *definitions) Definitions(ctx context.Context, _ triggers.Access, _ trig
 	}
 	return d.files, d.bad, d.err
 }
+
+// fakeGit has the refs of each repository, by the address that it is fetched from.
+type fakeGit struct {
+	mu    sync.Mutex
+	refs  map[string]map[string]string
+	err   error
+	looks int
+}
+
+func (g *fakeGit) Refs(_ context.Context, from triggers.Access) (map[string]string, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.looks++
+	return maps.Clone(g.refs[from.URL]), g.err
+}
+
+// set moves a ref of mill/flour, or deletes it.
+func (g *fakeGit) set(ref, commit string) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.refs == nil {
+		g.refs = map[string]map[string]string{flour: {}}
+	}
+	if g.refs[flour][ref] = commit; commit == "" {
+		delete(g.refs[flour], ref)
+	}
+}
+
+// flour is where mill/flour is fetched from.
+const flour = "https://gitea.test/mill/flour"
 
 // fakeForge reads events that were written as JSON, and remembers what it was told.
 type fakeForge struct {

@@ -50,14 +50,21 @@ func (a *Agent) planDelivery(ctx context.Context, id string) error {
 	case rec.Planned != nil:
 		return nil
 	}
-	event, err := a.parse(rec.Delivery)
+	event, cause, err := a.parse(rec.Delivery)
 	if errors.Is(err, triggers.ErrIgnored) {
 		return a.settle(ctx, rec.ID, "ignored", err.Error())
 	}
 	if err != nil {
 		return a.refuse(ctx, rec.ID, err)
 	}
-	p, runs, err := a.decide(ctx, event)
+	first, err := a.note(ctx, rec.Delivery, event, cause)
+	if err != nil {
+		return err
+	}
+	if first != "" {
+		return a.duplicate(ctx, event, first)
+	}
+	p, runs, err := a.decide(ctx, event, cause)
 	if errors.Is(err, triggers.ErrPermanent) {
 		return a.refuse(ctx, rec.ID, err)
 	}
@@ -91,23 +98,29 @@ func (a *Agent) giveUpPlanning(ctx context.Context, id string, err error) (why s
 	return why, a.settle(ctx, id, "invalid", why)
 }
 
-// parse turns a delivery into an event, and refuses a repository that no configured forge names.
-func (a *Agent) parse(d triggers.Delivery) (triggers.Event, error) {
+// parse turns a delivery into an event and what its runs come from, and refuses a repository that no configured forge
+// names.
+func (a *Agent) parse(d triggers.Delivery) (e triggers.Event, cause run.Cause, err error) {
 	forge, ok := a.cfg.Forges[d.Forge]
 	if !ok {
-		return triggers.Event{}, fmt.Errorf("forge %q is not configured any more: %w", d.Forge, triggers.ErrIgnored)
+		return e, cause, fmt.Errorf("forge %q is not configured any more: %w", d.Forge, triggers.ErrIgnored)
 	}
-	e, err := forge.Source.Parse(d)
+	if isOwn(d) {
+		e, cause, err = readOwn(d)
+	} else {
+		cause = run.Cause{Kind: causeDelivery, ID: d.ID}
+		e, err = forge.Source.Parse(d)
+	}
 	if err != nil {
-		return triggers.Event{}, err
+		return e, cause, err
 	}
 	if !among(e.Repo.Name, forge.Repositories) {
-		return triggers.Event{}, fmt.Errorf("repository %s is not among those that forge %s is configured for: %w", e.Repo.Name, d.Forge, triggers.ErrIgnored)
+		return e, cause, fmt.Errorf("repository %s is not among those that forge %s is configured for: %w", e.Repo.Name, d.Forge, triggers.ErrIgnored)
 	}
 	if e.Time.IsZero() {
 		e.Time = d.At
 	}
-	return e, nil
+	return e, cause, nil
 }
 
 // among tells whether a repository is one of those that globs name; no globs name all.
@@ -135,7 +148,7 @@ func (a *Agent) Create(ctx context.Context, plan *run.Snapshot) error {
 }
 
 func (a *Agent) settle(ctx context.Context, id, outcome, reason string) error {
-	if err := a.cfg.Inbox.Settle(ctx, id, inbox.Outcome{At: a.now(), Ignored: outcome == "ignored", Error: reason}); err != nil {
+	if err := a.cfg.Inbox.Settle(ctx, id, inbox.Outcome{At: a.now(), Ignored: outcome == "ignored" || outcome == "duplicate", Error: reason}); err != nil {
 		return fmt.Errorf("settle delivery: %w", err)
 	}
 	a.cfg.Metrics.EventPlanned(outcome)

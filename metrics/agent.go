@@ -16,7 +16,7 @@ type Agent struct {
 // NewAgent registers the agent's numbers.
 func NewAgent(reg prometheus.Registerer) *Agent {
 	a := &Agent{
-		planned: counter(reg, "millrace_events_planned_total", "Deliveries planned, by outcome.", "outcome", "planned", "ignored", "invalid", "failed"),
+		planned: counter(reg, "millrace_events_planned_total", "Deliveries planned, by outcome.", "outcome", "planned", "duplicate", "ignored", "invalid", "failed"),
 		runs:    counter(reg, "millrace_runs_ended_total", "Runs that reached a final state, by state.", "state", "succeeded", "failed", "canceled", "skipped"),
 		tasks: counter(reg, "millrace_attempts_ended_total", "Attempts that ended, by class of their result.", "class",
 			"succeeded", "failure", "timeout", "canceled", "infrastructure", "lost", "refused"),
@@ -31,7 +31,7 @@ func NewAgent(reg prometheus.Registerer) *Agent {
 	return a
 }
 
-// EventPlanned counts a delivery that was planned: outcome is planned, ignored, invalid or failed (and tried again).
+// EventPlanned counts a delivery that was planned: outcome is planned, duplicate, ignored, invalid or failed (and tried again).
 func (a *Agent) EventPlanned(outcome string) { a.planned.WithLabelValues(outcome).Inc() }
 
 // RunEnded counts a run that reached a final state.

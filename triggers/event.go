@@ -38,6 +38,8 @@ type Event struct {
 	Time    time.Time `json:"time"`             // when it happened as the forge tells, else when it was heard
 
 	Request *Request `json:"request,omitempty"` // for PullRequest only
+
+	Recovered bool `json:"recovered,omitempty"` // no delivery told of it: a look at the repository's refs found it
 }
 
 // Request is the part of an event that only pull (merge) requests have.

@@ -51,7 +51,7 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 		return // the caller went away
 	default:
 		s.cfg.Log.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "err", err)
-		p = problem{http.StatusServiceUnavailable, "the store cannot be asked just now: try again in a moment"}
+		p = problem{http.StatusServiceUnavailable, "what is needed to answer cannot be asked just now: try again in a moment"}
 	}
 	p.send(w)
 }

@@ -31,6 +31,11 @@ type Actions interface {
 	Retry(ctx context.Context, line, id string) error
 	// Forget takes it off the list. Errors: queue.ErrNotFound.
 	Forget(ctx context.Context, line, id string) error
+	// Replay has a delivery planned again, at another revision if rev is not "", and returns what the replay is kept as.
+	// Errors: inbox.ErrNotFound, and those of package triggers, when trying again will not help.
+	Replay(ctx context.Context, id, rev string) (delivery string, err error)
+	// Rehearse is Replay that keeps and runs nothing: it returns what would be planned.
+	Rehearse(ctx context.Context, id, rev string) (store.Plan, []*run.Snapshot, error)
 }
 
 // Token is what an attempt of a task proves by that it is it.
@@ -75,6 +80,7 @@ func New(cfg Config) http.Handler {
 		{http.MethodGet, "/api/v1/dead", s.dead},
 		{http.MethodPost, "/api/v1/dead/{line}/{id}/retry", s.retry},
 		{http.MethodDelete, "/api/v1/dead/{line}/{id}", s.forget},
+		{http.MethodPost, "/api/v1/deliveries/{id}/replay", s.replay},
 	}
 	mux := http.NewServeMux()
 	methods := map[string][]string{}

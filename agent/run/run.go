@@ -53,8 +53,8 @@ type Snapshot struct {
 
 // Cause is what a run came from.
 type Cause struct {
-	Kind string `json:"kind"`         // delivery, person
-	ID   string `json:"id,omitempty"` // of that delivery
+	Kind string `json:"kind"`         // delivery, replay, person
+	ID   string `json:"id,omitempty"` // of that delivery, or of the one that is replayed
 }
 
 // StagePlan is one stage of a snapshot.

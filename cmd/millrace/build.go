@@ -44,6 +44,7 @@ type memory struct {
 	inbox  inbox.Inbox
 	runs   store.Runs
 	plans  store.Plans
+	refs   store.Refs
 	logs   logs.Logs
 }
 
@@ -66,7 +67,7 @@ func memoryIn(rdb *redis.Client, c *config.Config, lease time.Duration, m *metri
 	}
 	runs := redisstore.New(rdb, redisstore.Config{KeepPlans: c.Retention.Deliveries})
 	live := redislogs.New(rdb, redislogs.Config{KeepFor: c.Retention.Runs})
-	mem := memory{inbox: bucketinbox.New(box, bucket), runs: runs, plans: runs, logs: bloblogs.New(live, kept)}
+	mem := memory{inbox: bucketinbox.New(box, bucket), runs: runs, plans: runs, refs: redisstore.NewRefs(rdb), logs: bloblogs.New(live, kept)}
 	lines := redisLines{rdb: rdb, lease: lease, metrics: m, log: log}
 	mem.queues, err = lines.queues()
 	return mem, err
@@ -76,7 +77,7 @@ func inProcess(lease time.Duration) memory {
 	runs := memstore.New()
 	cfg := memq.Config{LeaseTime: lease}
 	return memory{
-		inbox: meminbox.New(), runs: runs, plans: runs, logs: memlogs.New(),
+		inbox: meminbox.New(), runs: runs, plans: runs, refs: memstore.NewRefs(), logs: memlogs.New(),
 		queues: agent.Queues{
 			Plan: memq.New[string](cfg), Report: memq.New[string](cfg), Reap: memq.New[string](cfg),
 			Work: onePerLine(func(string) queue.Queue[agent.Attempt] { return memq.New[agent.Attempt](cfg) }),

@@ -62,7 +62,7 @@ func (cl *client) ask(ctx context.Context, method, path string) (io.ReadCloser, 
 	if err != nil {
 		return nil, fmt.Errorf("no daemon answers at %s: %w: is `millrace serve` running, and is --server right?", cl.server, cause(err))
 	}
-	if res.StatusCode == http.StatusOK || res.StatusCode == http.StatusNoContent {
+	if res.StatusCode/100 == 2 {
 		return res.Body, nil
 	}
 	defer res.Body.Close()
@@ -92,7 +92,12 @@ func refusal(res *http.Response) error {
 
 // getJSON reads what is at path into v.
 func (cl *client) getJSON(ctx context.Context, path string, v any) error {
-	body, err := cl.get(ctx, path)
+	return cl.askJSON(ctx, http.MethodGet, path, v)
+}
+
+// askJSON reads the answer into v.
+func (cl *client) askJSON(ctx context.Context, method, path string, v any) error {
+	body, err := cl.ask(ctx, method, path)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func rootCommand(s streams) *cobra.Command {
 	root.AddGroup(&cobra.Group{ID: groupHere, Title: "For a working tree:"}, &cobra.Group{ID: groupDaemon, Title: "The daemon, and what to ask it:"})
 	root.AddCommand(
 		checkCommand(s), explainCommand(s), execCommand(s),
-		serveCommand(s), imagesCommand(s), runsCommand(s), logsCommand(s), deadCommand(s),
+		serveCommand(s), imagesCommand(s), runsCommand(s), logsCommand(s), deadCommand(s), replayCommand(s),
 		versionCommand(s), jobCommand(),
 	)
 	root.CompletionOptions.DisableDefaultCmd = true

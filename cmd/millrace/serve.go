@@ -93,10 +93,11 @@ func serve(ctx context.Context, c *config.Config, o options) error {
 	if err != nil {
 		return err
 	}
+	git := repo.New(repo.Config{Log: o.log})
 	a, err := agent.New(agent.Config{
 		Name: agentName(), URL: c.Server.URL, Roles: agentRoles(c),
-		Forges: forges, Runners: runners, DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(platform(c)), Definitions: repo.New(repo.Config{Log: o.log}),
-		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Logs: mem.logs,
+		Forges: forges, Runners: runners, DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(platform(c)), Definitions: git, Heads: git,
+		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Refs: mem.refs, Logs: mem.logs,
 		Secrets: secrets(c), Token: token,
 		LeaseTime: o.lease, KeepFor: c.Retention.Deliveries, KeepBytes: int64(c.Retention.DeliveriesBytes), StopGrace: stopGrace,
 		Now: time.Now, Metrics: nums.agent, Log: o.log,

@@ -206,7 +206,7 @@ func (d *Door) keep(ctx context.Context, delivery triggers.Delivery) answer {
 		a.Status, a.Reason = ignored, delivery.Ignored
 	case receipt.Duplicate:
 		a.Status = duplicate
-		a.Reason = fmt.Sprintf("this delivery was accepted before, as %s, and starts nothing again: push again (to replay %s is for a later version)", receipt.ID, receipt.ID)
+		a.Reason = fmt.Sprintf("this delivery was accepted before, as %s, and starts nothing again; to run it all the same: millrace replay %s", receipt.ID, receipt.ID)
 	default:
 		d.forward(receipt.ID)
 	}

@@ -1,7 +1,8 @@
-// Package repo reads the pipeline files of a repository at a commit. The planner calls it for every event; it speaks
-// git's own protocol through go-git's transport and asks for as little as the server lets it: one commit, its trees,
-// and the few files that it wants. It keeps what it read in memory, bounded by bytes, and trusts nothing it is sent. It
-// never clones, never writes to a repository, and does not know what a pipeline file means.
+// Package repo reads the pipeline files of a repository at a commit, and which refs it has. The planner calls it for every
+// event, and the look for missed pushes in each round; it speaks git's own protocol through go-git's transport and asks
+// for as little as the server lets it: one commit, its trees, and the few files that it wants. It keeps what it read in
+// memory, bounded by bytes, and trusts nothing it is sent. It never clones, never writes to a repository, and does not
+// know what a pipeline file means.
 package repo
 
 import (
@@ -49,6 +50,7 @@ type Config struct {
 	MaxObjects   int           // in one pack; default 500 000
 	MaxFileBytes int64         // of one definition; default 256 KiB
 	MaxFiles     int           // definitions in one commit; default 100
+	MaxRefs      int           // branches and tags of one repository; default 100 000
 	Timeout      time.Duration // of all requests for one commit together; default 30 s
 	TempDir      string        // where a pack lies while it is read, as a file without a name; default os.TempDir
 
@@ -73,6 +75,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.MaxFiles == 0 {
 		c.MaxFiles = 100
+	}
+	if c.MaxRefs == 0 {
+		c.MaxRefs = 100_000
 	}
 	if c.Timeout == 0 {
 		c.Timeout = 30 * time.Second
