@@ -1,6 +1,7 @@
 package report
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,7 +14,7 @@ import (
 // Bounds of what a notifier over HTTP reads and waits for.
 const (
 	maxAnswer  = 8 << 10 // bytes of an answer that are read
-	maxFetched = 1 << 20 // bytes of one that was asked for
+	maxFetched = 8 << 20 // bytes of one that was asked for
 	maxReason  = 300     // bytes of it that are shown
 	maxWait    = time.Hour
 	limitWait  = time.Minute // when a limit was hit and no time was named, as GitHub asks
@@ -67,21 +68,27 @@ func Send(c *http.Client, req *http.Request) error {
 	return refused(resp, req)
 }
 
-// Fetch asks what a telling needs to know and decodes the JSON of the answer, of at most 1 MiB, into v. Errors are those
-// of Send, and one worth another try for an answer that is no such JSON.
-func Fetch(c *http.Client, req *http.Request, v any) error {
+// Get asks for what is at address and decodes the JSON of the answer, of at most 8 MiB, into v; it returns the answer's
+// header. header says who asks. Errors are those of Send, and one worth another try for an answer that is no such JSON.
+func Get(ctx context.Context, c *http.Client, address string, header http.Header, v any) (http.Header, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, Permanent(err)
+	}
+	req.Header = header.Clone()
+	req.Header.Set("User-Agent", "millrace")
 	resp, err := c.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode/100 != 2 {
-		return refused(resp, req)
+		return nil, refused(resp, req)
 	}
 	if err := json.NewDecoder(io.LimitReader(resp.Body, maxFetched)).Decode(v); err != nil {
-		return fmt.Errorf("read the answer: %w", err)
+		return nil, fmt.Errorf("read the answer: %w", err)
 	}
-	return nil
+	return resp.Header, nil
 }
 
 // refused is what Send makes of an answer that is no success.

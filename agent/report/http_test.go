@@ -166,7 +166,7 @@ func TestCut(t *testing.T) {
 	}
 }
 
-func TestFetch(t *testing.T) {
+func TestGet(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		status int
@@ -176,23 +176,19 @@ func TestFetch(t *testing.T) {
 	}{
 		{200, `{"id":7,"more":[]}`, 7, false},
 		{200, `<html>`, 0, true},
-		{200, `{"id":7,"much":"` + strings.Repeat("x", 2<<20) + `"}`, 0, true},
+		{200, `{"id":7,"much":"` + strings.Repeat("x", 9<<20) + `"}`, 0, true},
 		{404, `{"message":"hush is not there"}`, 0, false},
 		{502, ``, 0, true},
 	} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Next-Page", "2")
 			w.WriteHeader(c.status)
 			_, _ = io.WriteString(w, c.body)
 		}))
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		req.Header.Set("Authorization", "Bearer hush")
 		var got struct{ ID int }
-		err = report.Fetch(report.Client(server.Client()), req, &got)
+		header, err := report.Get(t.Context(), report.Client(server.Client()), server.URL, http.Header{"Authorization": {"Bearer hush"}}, &got)
 		server.Close()
-		if (err == nil) != (c.want != 0) || err == nil && got.ID != c.want {
+		if (err == nil) != (c.want != 0) || err == nil && (got.ID != c.want || header.Get("X-Next-Page") != "2") {
 			t.Errorf("%d %.20s: got %+v, %v, want %d", c.status, c.body, got, err, c.want)
 		}
 		if err != nil && (report.IsPermanent(err) == c.again || strings.Contains(err.Error(), "hush")) {

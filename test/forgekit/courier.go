@@ -85,6 +85,7 @@ func (c *Courier) post(ctx context.Context, d *Delivery) {
 		return
 	}
 	req.Header = d.Header
+	req.GetBody = nil // Go would send again by itself what has an Idempotency-Key; forges do not.
 	resp, err := c.client.Do(req)
 	if err != nil {
 		d.Err = err.Error()

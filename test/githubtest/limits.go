@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/millrace-ci/millrace/test/forgekit"
 )
 
 // Limits are how much the API takes, by GitHub's 'Rate limits for the REST API'; 0: any number.
@@ -22,33 +24,15 @@ func (s *Server) Limit(l Limits) {
 	s.limits.mu.Lock()
 	defer s.limits.mu.Unlock()
 	s.limits.Limits = l
-	s.limits.hour, s.limits.minute = window{}, window{}
+	s.limits.hour, s.limits.minute = forgekit.Window{}, forgekit.Window{}
 }
 
 // limits are Limits and what was used of them.
 type limits struct {
 	mu sync.Mutex
 	Limits
-	hour, minute window
+	hour, minute forgekit.Window
 	inside       int
-}
-
-// window is a span of time in which something is counted.
-type window struct {
-	end  time.Time
-	used int
-}
-
-// take counts one more, in a new window of length d if the last is over, and tells whether it is within most.
-func (w *window) take(d time.Duration, most int) bool {
-	if now := time.Now(); now.After(w.end) {
-		*w = window{end: now.Add(d)}
-	}
-	if most > 0 && w.used >= most {
-		return false
-	}
-	w.used++
-	return true
 }
 
 const secondary = "You have exceeded a secondary rate limit. Please wait a few minutes before you try again."
@@ -57,12 +41,12 @@ const secondary = "You have exceeded a secondary rate limit. Please wait a few m
 func (l *limits) enter(w http.ResponseWriter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	within := l.hour.take(time.Hour, l.Requests)
+	within := l.hour.Take(time.Hour, l.Requests)
 	h := w.Header()
 	h.Set("X-RateLimit-Limit", strconv.Itoa(l.Requests))
-	h.Set("X-RateLimit-Remaining", strconv.Itoa(max(0, l.Requests-l.hour.used)))
-	h.Set("X-RateLimit-Used", strconv.Itoa(l.hour.used))
-	h.Set("X-RateLimit-Reset", strconv.FormatInt(l.hour.end.Unix(), 10))
+	h.Set("X-RateLimit-Remaining", strconv.Itoa(max(0, l.Requests-l.hour.Used)))
+	h.Set("X-RateLimit-Used", strconv.Itoa(l.hour.Used))
+	h.Set("X-RateLimit-Reset", strconv.FormatInt(l.hour.End.Unix(), 10))
 	h.Set("X-RateLimit-Resource", "core")
 	if l.Requests == 0 {
 		h.Set("X-RateLimit-Remaining", "4999")
@@ -89,10 +73,10 @@ func (l *limits) leave() {
 func (l *limits) create(w http.ResponseWriter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.minute.take(time.Minute, l.Created) {
+	if l.minute.Take(time.Minute, l.Created) {
 		return true
 	}
-	w.Header().Set("Retry-After", strconv.Itoa(int(time.Until(l.minute.end).Seconds())+1))
+	w.Header().Set("Retry-After", strconv.Itoa(l.minute.RetryAfter()))
 	refuse(w, http.StatusForbidden, secondary)
 	return false
 }

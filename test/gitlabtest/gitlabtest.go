@@ -26,7 +26,8 @@ type Server struct {
 	mu       sync.Mutex
 	projects map[string]*project // by path
 	hooks    []Hook
-	lastID   int64 // of pipelines and jobs
+	lastID   int64           // of pipelines and jobs
+	resent   forgekit.Window // what was sent again
 }
 
 // project is one project. What changes is guarded by the Server's mu.
@@ -53,6 +54,9 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("POST /api/v4/projects/{id}/statuses/{sha}", s.api(s.createStatus))
 	mux.HandleFunc("GET /api/v4/projects/{id}/repository/commits/{sha}/statuses", s.api(s.listStatuses))
 	mux.HandleFunc("GET /api/v4/projects/{id}/merge_requests/{iid}/pipelines", s.api(s.listPipelines))
+	mux.HandleFunc("GET /api/v4/projects/{id}/hooks", s.api(s.listHooks))
+	mux.HandleFunc("GET /api/v4/projects/{id}/hooks/{hook}/events", s.api(s.listEvents))
+	mux.HandleFunc("POST /api/v4/projects/{id}/hooks/{hook}/events/{event}/resend", s.api(s.resend))
 	mux.HandleFunc("/{path...}", s.serveGit)
 	return mux
 }

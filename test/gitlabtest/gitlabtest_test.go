@@ -8,7 +8,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -34,29 +33,13 @@ const (
 // start starts a server with a project in a nested group and a hook that accepts everything, and clones the project.
 func start(t *testing.T) (*gitlabtest.Server, *forgekit.Worktree) {
 	t.Helper()
-	s, err := gitlabtest.Start(gitlabtest.Config{Dir: filepath.Join(t.TempDir(), "gitlab"), Token: token})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	if _, err := s.CreateProject(name); err != nil {
-		t.Fatal(err)
-	}
+	s, w := bare(t)
 	hook := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		w.WriteHeader(http.StatusAccepted)
 	}))
 	t.Cleanup(hook.Close)
 	s.AddHook(gitlabtest.Hook{URL: hook.URL, Token: secret, SigningToken: signing})
-	w, err := forgekit.Clone(t.Context(), s.CloneURL(name), "main")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = w.Close() })
 	return s, w
 }
 

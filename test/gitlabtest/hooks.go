@@ -30,7 +30,7 @@ type Hook struct {
 // Delivery is one that was sent, once, and what came back. Its UUID is the Idempotency-Key, its Event the header's.
 type Delivery = forgekit.Delivery
 
-// AddHook has what happens in any project told to h from now on.
+// AddHook has what happens in any project told to h from now on. The API numbers hooks from 1.
 func (s *Server) AddHook(h Hook) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -64,14 +64,16 @@ func (s *Server) send(event string, payload any) {
 	s.mu.Lock()
 	hooks := slices.Clone(s.hooks)
 	s.mu.Unlock()
-	for _, h := range hooks {
-		s.Send(s.delivery(h, event, body))
+	for i, h := range hooks {
+		d := s.delivery(h, event, forgekit.UUID(), body)
+		d.Hook = int64(i + 1)
+		s.Send(d)
 	}
 }
 
 // delivery is one with the headers of GitLab's app/services/web_hook_service.rb (build_headers).
-func (s *Server) delivery(h Hook, event string, body []byte) Delivery {
-	d := Delivery{UUID: forgekit.UUID(), Event: event, URL: h.URL, Header: http.Header{}, Body: body}
+func (s *Server) delivery(h Hook, event, key string, body []byte) Delivery {
+	d := Delivery{UUID: key, Event: event, URL: h.URL, Header: http.Header{}, Body: body}
 	d.Header.Set("Content-Type", "application/json")
 	d.Header.Set("User-Agent", "GitLab/17.5.1")
 	d.Header.Set("Idempotency-Key", d.UUID)

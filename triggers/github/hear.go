@@ -32,8 +32,13 @@ func (f *Forge) Heading(h http.Header) (triggers.Heading, error) {
 	if err := heading.Check("X-GitHub-Event", "X-GitHub-Delivery"); err != nil {
 		return triggers.Heading{}, err
 	}
-	heading.Acts = heading.Kind == string(webhook.PushEvent) || heading.Kind == string(webhook.PullRequestEvent)
+	heading.Acts = acts(heading.Kind)
 	return heading, nil
+}
+
+// acts tells whether Parse can make an event of kind.
+func acts(kind string) bool {
+	return kind == string(webhook.PushEvent) || kind == string(webhook.PullRequestEvent)
 }
 
 // Parse implements triggers.Source.

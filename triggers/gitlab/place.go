@@ -3,7 +3,6 @@ package gitlab
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"strings"
 
 	"github.com/millrace-ci/millrace/agent/report"
@@ -28,16 +27,11 @@ func (f *Forge) place(ctx context.Context, n report.Notice, s *commitStatus) err
 	}
 	address := f.project(n.Repo).JoinPath("merge_requests", number, "pipelines")
 	address.RawQuery = maxPipelines
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address.String(), nil)
-	if err != nil {
-		return report.Permanent(err)
-	}
-	req.Header = f.header()
 	var pipelines []struct { // the newest first
 		ID  int64  `json:"id"`
 		SHA string `json:"sha"`
 	}
-	if err := report.Fetch(f.client, req, &pipelines); err != nil && report.Refused(err) == nil {
+	if _, err := report.Get(ctx, f.client, address.String(), f.header(), &pipelines); err != nil && report.Refused(err) == nil {
 		return fmt.Errorf("find the merge request's pipeline: %w", err)
 	}
 	for _, p := range pipelines { // None, where they may not be seen.
