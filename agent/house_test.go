@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -33,6 +34,7 @@ import (
 
 // house is everything around agents, in memory, so that it can live in a synctest bubble. Several agents may share it.
 type house struct {
+	log     *slog.Logger // of its agents; nil: nobody reads it
 	t       *testing.T
 	inbox   *meminbox.Inbox
 	store   *memstore.Store
@@ -52,6 +54,7 @@ type house struct {
 	reap    *memq.Queue[string]
 	work    *memq.Queue[agent.Attempt]
 	made    int
+	looks   int // how often a lane was looked at
 
 	capacity int                     // of each agent's runner
 	as       runners.Runner          // what agents see of runner; nil: runner itself
@@ -110,7 +113,7 @@ func (h *house) idle() *agent.Agent {
 		},
 		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
 		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: h.refs, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20,
-		Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: slog.New(slog.DiscardHandler),
+		Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: cmp.Or(h.log, slog.New(slog.DiscardHandler)),
 	})
 	if err != nil {
 		h.t.Fatal(err)
@@ -142,6 +145,11 @@ func (s *sickStore) Save(ctx context.Context, r, next run.Run) (run.Run, bool, e
 		}
 	}
 	return s.Store.Save(ctx, r, next)
+}
+
+func (s *sickStore) Lane(ctx context.Context, name string) (run.Lane, error) {
+	s.h.looks++
+	return s.Store.Lane(ctx, name)
 }
 
 // sickLogs loses the end of an output.
