@@ -206,7 +206,11 @@ func (a *Agent) item(r run.Run, task string, attempt int) queue.Item[Attempt] {
 
 // apply tells a fact to the run, saves what follows and carries out its effects.
 func (a *Agent) apply(ctx context.Context, r run.Run, f run.Fact) (run.Run, error) {
-	next, effects, err := store.Apply(ctx, a.cfg.Runs, r, f)
+	return a.applyTo(ctx, r, func(run.Run) run.Fact { return f })
+}
+
+func (a *Agent) applyTo(ctx context.Context, r run.Run, f func(run.Run) run.Fact) (run.Run, error) {
+	next, effects, err := store.ApplyTo(ctx, a.cfg.Runs, r, f)
 	if err != nil {
 		return next, err
 	}

@@ -66,20 +66,3 @@ func (w *worker) witness(ctx context.Context, at Attempt, uid string, log *logWr
 		w.cfg.Log.WarnContext(ctx, "evidence not kept", "run", at.Run, "task", at.Task, "attempt", at.Attempt, "err", err)
 	}
 }
-
-// hidden is the result without the secrets that the log hides.
-func hidden(res runners.Result, log *logWriter) (runners.Result, error) {
-	m, err := log.hide()
-	if err != nil {
-		return res, err
-	}
-	res.Reason, res.Summary = m.Text(res.Reason), m.Text(res.Summary)
-	outputs := make(map[string]string, len(res.Outputs))
-	for name, value := range res.Outputs {
-		outputs[name] = m.Text(value)
-	}
-	if len(outputs) > 0 {
-		res.Outputs = outputs
-	}
-	return res, nil
-}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/millrace-ci/millrace/agent/logs"
@@ -28,8 +29,8 @@ type logWriter struct {
 	has    int64 // so much the log had before the first byte
 }
 
-// Mask hides values in all that follows, and in the result. What is too short would be found in any text: it is not
-// hidden, and the daemon's log says so.
+// Mask hides values in all that follows, and in the result: who tells some after the first byte has written whole lines.
+// What is too short would be found in any text: it is not hidden, and the daemon's log says so.
 func (w *logWriter) Mask(values ...string) {
 	for _, v := range values {
 		if len(strings.Trim(v, "\r\n")) < mask.MinValue {
@@ -38,9 +39,13 @@ func (w *logWriter) Mask(values ...string) {
 			}
 			continue
 		}
-		w.values = append(w.values, v)
+		if !slices.Contains(w.values, v) {
+			w.values, w.masker = append(w.values, v), nil
+		}
 	}
-	w.masker = nil
+	if w.masker == nil && w.masked != nil && w.masked.Close() == nil {
+		w.masked = nil // Else the next write says why it could not be closed.
+	}
 }
 
 // hide is the masker of all that was told.

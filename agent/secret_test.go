@@ -1,9 +1,12 @@
 package agent_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -146,4 +149,127 @@ func TestSecretsAreRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// sender is a leaky runner whose job sends outputs while it runs, from wherever it runs.
+type sender struct {
+	leaky
+	send func(map[string]string)
+}
+
+func (s *sender) Wait(ctx context.Context, id, uid string, log runners.Log) (runners.Result, error) {
+	s.send(map[string]string{"SENT": "sent " + value, "OUT": "of " + value, "TOKEN": s.job.Env["TASK_TOKEN"], "TAG": "v1"})
+	return s.leaky.Wait(ctx, id, uid, log)
+}
+
+// TestSentOutputsAreHidden has a task that sends secrets as outputs: whoever takes them in does not know them, so they
+// are hidden at the end, also what arrives in the last moment.
+func TestSentOutputsAreHidden(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, secretly)
+		h.secrets = map[string]agent.Secret{"deploy": {From: runners.Keeper{File: "deploy.env"}}}
+		s := &sender{leaky: leaky{fakeRunner: h.runner}}
+		h.as = s
+		a, stop, _ := h.agent()
+		defer stop()
+		s.send = func(outputs map[string]string) {
+			if _, err := a.Output(t.Context(), h.theRun().Plan.ID, "unit", 1, outputs); err != nil {
+				t.Error(err)
+			}
+		}
+		h.push(a, pushTo("main"))
+		synctest.Wait()
+		want := map[string]string{"SENT": "sent ***", "OUT": "***", "TOKEN": "***", "TAG": "v1"}
+		if got := h.theRun().Tasks[0].Outputs; !maps.Equal(got, want) {
+			t.Errorf("got outputs %q, want %q", got, want)
+		}
+	})
+}
+
+// mute is a runner that cannot find out how a job ended, and says so in words that hold a token.
+type mute struct {
+	*fakeRunner
+	job  runners.Job
+	told []string
+}
+
+func (m *mute) Start(ctx context.Context, job runners.Job) (string, error) {
+	m.job = job
+	return m.fakeRunner.Start(ctx, job)
+}
+
+func (m *mute) Wait(_ context.Context, _, _ string, log runners.Log) (runners.Result, error) {
+	log.Mask(m.told...)
+	if _, err := log.Write([]byte("2026-11-23T00:00:00Z task " + value + "\n")); err != nil {
+		return runners.Result{}, fmt.Errorf("copy log: %w", err)
+	}
+	return runners.Result{}, fmt.Errorf("no answer about TASK_TOKEN=%s KEY=%s", m.job.Env["TASK_TOKEN"], value)
+}
+
+// TestErrorsAreHidden has the daemon's own log tell an error that quotes a secret.
+func TestErrorsAreHidden(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, retried)
+		h.as = &mute{fakeRunner: h.runner, told: []string{value}}
+		var said bytes.Buffer
+		h.log = slog.New(slog.NewTextHandler(&said, nil))
+		a, _, kill := h.agent()
+		h.push(a, pushTo("main"))
+		synctest.Wait()
+		kill()
+		if got := said.String(); !strings.Contains(got, "TASK_TOKEN=*** KEY=***") || strings.Contains(got, value) || strings.Contains(got, "token-of") {
+			t.Errorf("the daemon's log is\n%s\nwant the error in it, with its secrets hidden", got)
+		}
+	})
+}
+
+// TestSecretsThatCannotBeHidden has a runner tell more than can be hidden, which it did not find out itself: the job is
+// ended at once, and not tried for an hour.
+func TestSecretsThatCannotBeHidden(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, green)
+		h.as = &mute{fakeRunner: h.runner, told: []string{strings.Repeat("large", 60<<10)}}
+		a, stop, _ := h.agent()
+		defer stop()
+		h.push(a, pushTo("main"))
+		synctest.Wait()
+		task := h.theRun().Tasks[0]
+		if task.State != run.Failed || task.Class != runners.Refused || !strings.Contains(task.Reason, "give a task fewer or shorter secrets") {
+			t.Errorf("the task is %s of class %q: %q, want it refused with what to do", task.State, task.Class, task.Reason)
+		}
+	})
+}
+
+// late is a runner that learns of a secret after it has written.
+type late struct{ *fakeRunner }
+
+func (l *late) Wait(ctx context.Context, id, uid string, log runners.Log) (runners.Result, error) {
+	for _, told := range []string{"first-secret", value, value} {
+		if _, err := fmt.Fprintf(log, "2026-11-23T00:00:00Z task first-secret %s\n", value); err != nil {
+			return runners.Result{}, err
+		}
+		log.Mask(told)
+	}
+	return l.fakeRunner.Wait(ctx, id, uid, log)
+}
+
+// TestLateSecretsAreHidden hides a value from the line on before which it was told.
+func TestLateSecretsAreHidden(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, green)
+		h.as = &late{h.runner}
+		a, stop, _ := h.agent()
+		defer stop()
+		h.push(a, pushTo("main"))
+		synctest.Wait()
+		chunk, err := h.logs.Read(t.Context(), logs.Key{Run: h.theRun().Plan.ID, Task: "unit", Attempt: 1}, 0, 0)
+		want := "task first-secret " + value + "\ntask *** " + value + "\ntask *** ***\n"
+		if got := strings.ReplaceAll(string(chunk.Data), "2026-11-23T00:00:00Z ", ""); err != nil || !strings.HasPrefix(got, want) {
+			t.Errorf("got %q, %v, want %q", got, err, want)
+		}
+	})
 }

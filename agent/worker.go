@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/millrace-ci/millrace/agent/logs"
+	"github.com/millrace-ci/millrace/agent/mask"
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/queue"
@@ -96,10 +97,12 @@ func (w *worker) giveUp(ctx context.Context, at Attempt, err error) (why string,
 		w.cfg.Log.WarnContext(ctx, "log of what is given up not ended", "run", at.Run, "task", at.Task, "attempt", at.Attempt, "err", err)
 	}
 	res := runners.Result{Class: runners.Lost, ExitCode: -1, Reason: "given up: " + err.Error(), EndedAt: w.now()}
-	if res, failed = hidden(res, w.logOf(ctx, r, at)); failed != nil {
+	m, failed := w.logOf(ctx, r, at).hide()
+	if failed != nil {
 		return "", failed
 	}
-	return res.Reason, w.ended(ctx, r, at, res)
+	res = hidden(res, m)
+	return res.Reason, w.ended(ctx, r, at, res, nil)
 }
 
 // stop ends the job, if there is one, of an attempt that is canceled before its job was known to exist.
@@ -119,8 +122,9 @@ func (w *worker) stop(ctx context.Context, r run.Run, at Attempt) error {
 
 // do makes sure that the attempt has a job, waits for its end and saves it. An attempt that is joined may have a job
 // that nobody knows of yet: when it is refused now, that is ended first.
-func (w *worker) do(intake, ctx context.Context, r run.Run, at Attempt, joined bool) error {
+func (w *worker) do(intake, ctx context.Context, r run.Run, at Attempt, joined bool) (err error) {
 	log := w.logOf(ctx, r, at)
+	defer func() { err = log.conceal(err) }()
 	r, res, err := w.start(ctx, r, at, log)
 	if err != nil {
 		return err
@@ -131,17 +135,29 @@ func (w *worker) do(intake, ctx context.Context, r run.Run, at Attempt, joined b
 		}
 	}
 	if res == nil {
-		got, err := w.await(intake, ctx, r, at, log)
-		if err != nil {
-			return err
-		}
-		res = &got
+		return w.finish(intake, ctx, r, at, log)
 	}
-	shown, err := hidden(*res, log)
+	m, err := log.hide()
 	if err != nil {
 		return err
 	}
-	return w.end(ctx, r, at, shown)
+	return w.end(ctx, r, at, hidden(*res, m), nil)
+}
+
+// finish waits for the end of the attempt's job and saves it.
+func (w *worker) finish(intake, ctx context.Context, r run.Run, at Attempt, log *logWriter) error {
+	res, err := w.await(intake, ctx, r, at, log)
+	var m *mask.Masker
+	if err == nil {
+		m, err = log.hide()
+	}
+	if errors.Is(err, mask.ErrLarge) {
+		return w.unhideable(ctx, r, at, err)
+	}
+	if err != nil {
+		return err
+	}
+	return w.end(ctx, r, at, hidden(res, m), m)
 }
 
 // logOf is the attempt's log, which hides what the agent itself gives the attempt.
@@ -155,16 +171,19 @@ func (w *worker) logOf(ctx context.Context, r run.Run, at Attempt) *logWriter {
 }
 
 // end ends the log and saves how the attempt ended.
-func (w *worker) end(ctx context.Context, r run.Run, at Attempt, res runners.Result) error {
+func (w *worker) end(ctx context.Context, r run.Run, at Attempt, res runners.Result, m *mask.Masker) error {
 	if err := w.cfg.Logs.End(ctx, at.log()); err != nil {
 		return fmt.Errorf("end log: %w", err)
 	}
-	return w.ended(ctx, r, at, res)
+	return w.ended(ctx, r, at, res, m)
 }
 
-// ended saves how the attempt ended.
-func (w *worker) ended(ctx context.Context, r run.Run, at Attempt, res runners.Result) error {
-	r, err := w.apply(ctx, r, run.Ended{Task: at.Task, Attempt: at.Attempt, Result: res, At: w.now()})
+// ended saves how the attempt ended, with the outputs that its task has sent up to the moment of saving; see withSent.
+func (w *worker) ended(ctx context.Context, r run.Run, at Attempt, res runners.Result, m *mask.Masker) error {
+	now := w.now()
+	r, err := w.applyTo(ctx, r, func(r run.Run) run.Fact {
+		return run.Ended{Task: at.Task, Attempt: at.Attempt, Result: withSent(res, r, at, m), At: now}
+	})
 	if errors.Is(err, run.ErrStale) {
 		return nil
 	}

@@ -37,9 +37,12 @@ func TestTaskSendsOutputs(t *testing.T) {
 			t.Fatalf("%s: got %d %s, want 204", kind, w.Code, w.Body)
 		}
 	}
-	got := read[api.Run](h, "/api/v1/runs/run1").Stages[0].Tasks[0].Outputs
-	if diff := cmp.Diff(map[string]string{"A": "1", "b": "two\nlines", "C": "3"}, got); diff != "" {
-		t.Errorf("outputs (-want +got):\n%s", diff)
+	kept, err := h.store.Load(t.Context(), "run1")
+	if diff := cmp.Diff(map[string]string{"A": "1", "b": "two\nlines", "C": "3"}, kept.Tasks[0].Outputs); err != nil || diff != "" {
+		t.Errorf("outputs, error %v (-want +got):\n%s", err, diff)
+	}
+	if got := read[api.Run](h, "/api/v1/runs/run1").Stages[0].Tasks[0].Outputs; len(got) != 0 {
+		t.Errorf("got outputs %q of a task that runs: secrets in them are hidden at its end", got)
 	}
 }
 

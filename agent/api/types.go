@@ -17,27 +17,39 @@ type Page[T any] struct {
 
 // Run is a run as answers show it.
 type Run struct {
-	ID        string             `json:"id"`
-	Pipeline  string             `json:"pipeline"`
-	File      string             `json:"file"`
-	Repo      string             `json:"repo"`
-	Ref       string             `json:"ref"`
-	Branch    string             `json:"branch"`
-	Commit    string             `json:"commit"`
-	Version   string             `json:"version"` // APP_VERSION
-	State     run.State          `json:"state"`
-	Reason    string             `json:"reason"`
-	CreatedAt stamp              `json:"created_at"`
-	StartedAt stamp              `json:"started_at"`
-	EndedAt   stamp              `json:"ended_at"`
-	Delivery  string             `json:"delivery"`
-	URL       string             `json:"url"`
-	Trigger   string             `json:"trigger"` // kind of the event
-	Actor     string             `json:"actor"`   // account that caused it
-	Cause     run.Cause          `json:"cause"`
-	Problems  []pipeline.Problem `json:"problems,omitempty"`
-	Status    *Told              `json:"status"` // what the forge was told last
-	Stages    []Stage            `json:"stages"`
+	ID         string             `json:"id"`
+	Pipeline   string             `json:"pipeline"`
+	File       string             `json:"file"`
+	Repo       string             `json:"repo"`
+	Ref        string             `json:"ref"`
+	Branch     string             `json:"branch"`
+	Commit     string             `json:"commit"`
+	Version    string             `json:"version"` // APP_VERSION
+	State      run.State          `json:"state"`
+	Reason     string             `json:"reason"`
+	WaitingFor string             `json:"waiting_for,omitempty"` // why it is held: lane
+	Lane       *Lane              `json:"lane,omitempty"`
+	CreatedAt  stamp              `json:"created_at"`
+	AdmittedAt stamp              `json:"admitted_at"` // when its lane let it start
+	StartedAt  stamp              `json:"started_at"`
+	EndedAt    stamp              `json:"ended_at"`
+	Delivery   string             `json:"delivery"`
+	URL        string             `json:"url"`
+	Trigger    string             `json:"trigger"` // kind of the event
+	Actor      string             `json:"actor"`   // account that caused it
+	Cause      run.Cause          `json:"cause"`
+	Problems   []pipeline.Problem `json:"problems,omitempty"`
+	Status     *Told              `json:"status"` // what the forge was told last
+	Stages     []Stage            `json:"stages"`
+}
+
+// Lane is the lane that a run stands in. Its place there is shown of one run that waits, not in lists.
+type Lane struct {
+	Group    string `json:"group"`
+	Limit    int    `json:"limit"`
+	WhenFull string `json:"when_full"`
+	Position int    `json:"position,omitempty"` // among those that wait, from 1
+	Before   string `json:"before,omitempty"`   // id of the run directly before it
 }
 
 // Told is what was told last, and whether that worked.
@@ -120,9 +132,15 @@ func runOf(r run.Run, base string) Run {
 	p, e := r.Plan, r.Plan.Event
 	out := Run{
 		ID: p.ID, Pipeline: p.Pipeline, File: p.File, Repo: e.Repo.Name, Ref: e.Ref, Branch: e.Branch, Commit: e.After, Version: p.Version,
-		State: r.State, Reason: r.Reason, CreatedAt: stamp(p.CreatedAt), StartedAt: stamp(r.StartedAt), EndedAt: stamp(r.EndedAt),
+		State: r.State, Reason: r.Reason, CreatedAt: stamp(p.CreatedAt), AdmittedAt: stamp(r.AdmittedAt), StartedAt: stamp(r.StartedAt), EndedAt: stamp(r.EndedAt),
 		Delivery: e.Delivery, URL: base + "/runs/" + p.ID, Trigger: string(e.Kind), Actor: e.Sender, Cause: p.Cause,
 		Problems: p.Problems, Stages: make([]Stage, len(p.Stages)),
+	}
+	if p.Lane != nil {
+		out.Lane = &Lane{Group: p.Lane.Group, Limit: p.Lane.Limit, WhenFull: p.Lane.WhenFull}
+	}
+	if r.Held() {
+		out.WaitingFor = "lane"
 	}
 	for i, s := range p.Stages {
 		out.Stages[i] = Stage{Name: s.Name, Parallel: s.Parallel, Tasks: []Task{}}
@@ -140,7 +158,7 @@ func runOf(r run.Run, base string) Run {
 }
 
 func taskOf(t run.Task, p *run.TaskPlan) Task {
-	if t.Outputs == nil {
+	if t.Outputs == nil || !t.State.Final() { // Before the end nobody has hidden secrets in what the task has sent.
 		t.Outputs = map[string]string{}
 	}
 	task := Task{

@@ -132,7 +132,7 @@ func (r *Run) end(f Ended) error {
 		return err
 	}
 	t.Class, t.ExitCode, t.EndedAt = f.Result.Class, &f.Result.ExitCode, t.ended(f)
-	t.Outputs, t.Summary = merged(t.Outputs, f.Result.Outputs), f.Result.Summary
+	t.Outputs, t.Summary = f.Result.Outputs, f.Result.Summary
 	if v == success || v == failure {
 		t.Reason = f.Result.Reason
 		t.Ignored = t.State == Failed && r.plan(t).IgnoreFailed
@@ -154,7 +154,7 @@ func (r *Run) vanish(f Gone) error {
 	if err := t.move(r.goneVerb()); err != nil {
 		return err
 	}
-	t.EndedAt = f.At
+	t.EndedAt, t.Outputs = f.At, nil // Nobody knows what must be hidden in what it has sent.
 	return nil
 }
 

@@ -26,7 +26,8 @@ type Created struct {
 	At      time.Time
 }
 
-// Ended says how the attempt ended.
+// Ended says how the attempt ended. The outputs of its Result are all that there are from then on: who tells it adds those
+// that the task has sent, without what must be hidden, or leaves them out.
 type Ended struct {
 	Task    string
 	Attempt int
@@ -41,8 +42,8 @@ type Due struct {
 	At      time.Time
 }
 
-// Wrote brings outputs that the attempt's task sent while it ran. Later ones of a name replace earlier ones, and what
-// the job itself leaves at its end replaces both.
+// Wrote brings outputs that the attempt's task sent while it ran. Later ones of a name replace earlier ones; Ended says
+// what becomes of them.
 type Wrote struct {
 	Task    string
 	Attempt int

@@ -85,8 +85,14 @@ type Explained struct {
 // it is, with the run that refused; effects are the caller's to carry out. One more than the run's own is that the lane
 // which it left is to be looked at, where others stand in it.
 func Apply(ctx context.Context, s Runs, r run.Run, fact run.Fact) (run.Run, []run.Effect, error) {
+	return ApplyTo(ctx, s, r, func(run.Run) run.Fact { return fact })
+}
+
+// ApplyTo is Apply of a fact that hangs on the run as it is at the very moment: fact makes it anew each time that the run
+// is loaded again.
+func ApplyTo(ctx context.Context, s Runs, r run.Run, fact func(run.Run) run.Fact) (run.Run, []run.Effect, error) {
 	for fresh := false; ; fresh = true {
-		next, effects, err := r.Apply(fact)
+		next, effects, err := r.Apply(fact(r))
 		if err == nil && next.Same(r) {
 			return r, effects, nil
 		}

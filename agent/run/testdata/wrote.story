@@ -1,4 +1,4 @@
-# A task sends outputs while it runs; what its job leaves at the end counts over them. Later they are too late.
+# A task sends outputs while it runs; its end says what becomes of them: nothing here. Later they are too late.
 build: image push
 
 new
@@ -20,6 +20,7 @@ wrote push/1 A=3
     refused, impossible: no attempt 1 of push: cannot be
 ended image/1 succeeded 0
     image is succeeded
+    image has the outputs map[]
     push is queued
     -> enqueue push/1
 wrote image/1 C=4
