@@ -39,6 +39,14 @@ func (c ForgeConfig) Address(byDefault string, validGlob func(string) bool) (*ur
 	return u, nil
 }
 
+// NeedToken tells that nothing can be said to the forge, because it has no token.
+func (c ForgeConfig) NeedToken() error {
+	if c.Token == "" {
+		return fmt.Errorf("forge %s has no token: set its token or token_file", c.Name)
+	}
+	return nil
+}
+
 // Access tells how a repository is fetched from the forge whose pages are below web: by its checked name, never from an
 // address in a payload. The token, if there is one, goes as user's password.
 func (c ForgeConfig) Access(web *url.URL, user, name string) Access {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,23 +77,23 @@ func TestFaults(t *testing.T) {
 	f.Fail(1, http.StatusBadGateway, 0)
 	f.Slow(1, time.Millisecond)
 	f.Cut(1)
-	done := 0
+	var done atomic.Int32
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		f.Suffer(w, r, w.WriteHeader, func(w http.ResponseWriter, _ *http.Request) { done++; w.WriteHeader(http.StatusCreated) })
+		f.Suffer(w, r, w.WriteHeader, func(w http.ResponseWriter, _ *http.Request) { done.Add(1); w.WriteHeader(http.StatusCreated) })
 	}))
 	defer server.Close()
 	for i, want := range []struct {
 		status int // 0: no answer
 		after  string
-		done   int
+		done   int32
 	}{{429, "7", 0}, {502, "", 0}, {201, "", 1}, {0, "", 2}, {201, "", 3}} {
 		resp, err := server.Client().Post(server.URL, "", nil)
 		if err != nil {
 			resp = &http.Response{Header: http.Header{}, Body: http.NoBody}
 		}
 		resp.Body.Close()
-		if resp.StatusCode != want.status || resp.Header.Get("Retry-After") != want.after || done != want.done {
-			t.Errorf("request %d: got %d, %v, Retry-After %q, done %d, want %+v", i, resp.StatusCode, err, resp.Header.Get("Retry-After"), done, want)
+		if resp.StatusCode != want.status || resp.Header.Get("Retry-After") != want.after || done.Load() != want.done {
+			t.Errorf("request %d: got %d, %v, Retry-After %q, done %d, want %+v", i, resp.StatusCode, err, resp.Header.Get("Retry-After"), done.Load(), want)
 		}
 	}
 }

@@ -1,28 +1,63 @@
 package forgekit_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/millrace-ci/millrace/test/forgekit"
 )
 
-// serve serves a new repository group/sub/project, notes what pushes change, and returns it with its address.
-func serve(t *testing.T) (r *forgekit.Repo, address string, changed *[]forgekit.Change) {
+// changes is what pushes changed, which may be seen only after the client has its answer.
+type changes struct {
+	bell forgekit.Bell
+	mu   sync.Mutex
+	all  []forgekit.Change
+}
+
+func (c *changes) add(more []forgekit.Change) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.all = append(c.all, more...)
+	c.bell.Ring()
+}
+
+func (c *changes) list() []forgekit.Change {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.all)
+}
+
+// want waits for as many changes as are wanted, and compares them.
+func (c *changes) want(t *testing.T, want []forgekit.Change) {
 	t.Helper()
-	r, changed = &forgekit.Repo{Root: t.TempDir(), Path: "group/sub/project", Pusher: "ada"}, &[]forgekit.Change{}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	_ = c.bell.Wait(ctx, func() bool { return len(c.list()) >= len(want) })
+	if diff := cmp.Diff(want, c.list()); diff != "" {
+		t.Fatalf("changes (-want +got):\n%s", diff)
+	}
+}
+
+// serve serves a new repository group/sub/project, notes what pushes change, and returns it with its address.
+func serve(t *testing.T) (r *forgekit.Repo, address string, changed *changes) {
+	t.Helper()
+	r, changed = &forgekit.Repo{Root: t.TempDir(), Path: "group/sub/project", Pusher: "ada"}, &changes{}
 	if err := r.Init(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		r.Serve(t.Context(), w, req, func(c []forgekit.Change) { *changed = append(*changed, c...) })
+		r.Serve(t.Context(), w, req, changed.add)
 	}))
 	t.Cleanup(s.Close)
 	return r, s.URL + "/group/sub/project.git", changed
@@ -64,9 +99,7 @@ func TestAPushIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []forgekit.Change{{Ref: "refs/heads/main", Before: forgekit.Zero, After: one}, {Ref: "refs/heads/main", Before: one, After: two}}
-	if diff := cmp.Diff(want, *changed); diff != "" {
-		t.Errorf("changes (-want +got):\n%s", diff)
-	}
+	changed.want(t, want)
 	if got := r.Pushed(t.Context(), want[1], 10); !cmp.Equal(got, []string{two}) {
 		t.Errorf("pushed: got %v, want %s", got, two)
 	}
@@ -108,9 +141,7 @@ func TestDeletedAndTagged(t *testing.T) {
 		{Ref: "refs/tags/v1", Before: forgekit.Zero, After: one},
 		{Ref: "refs/heads/a/b", Before: one, After: forgekit.Zero},
 	}
-	if diff := cmp.Diff(want, *changed); diff != "" {
-		t.Fatalf("changes (-want +got):\n%s", diff)
-	}
+	changed.want(t, want)
 	if c := want[0]; c.Tag() || c.Short() != "a/b" {
 		t.Errorf("%+v: tag %v, short %q", c, c.Tag(), c.Short())
 	}

@@ -326,11 +326,15 @@ func TestInjectedFaults(t *testing.T) {
 	if err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) || report.Wait(err) != 0 {
 		t.Errorf("502: got %v, want one worth another try", err)
 	}
+	s.Cut(1)
+	if err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) {
+		t.Errorf("cut: got %v, want one worth another try", err)
+	}
 	if err := f.Notify(t.Context(), notice); err != nil {
 		t.Errorf("after the faults: %v", err)
 	}
-	if got := len(s.Statuses("shop", "api", sha)); got != 1 {
-		t.Errorf("statuses: got %d, want 1", got)
+	if got := len(s.Statuses("shop", "api", sha)); got != 2 {
+		t.Errorf("statuses: got %d, want 2: the one whose answer was lost, and the one after it", got)
 	}
 }
 

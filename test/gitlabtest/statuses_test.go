@@ -217,7 +217,18 @@ func TestInjectedFaults(t *testing.T) {
 	if err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) || report.Wait(err) != 0 {
 		t.Errorf("502: got %v, want one worth another try", err)
 	}
-	if err := f.Notify(t.Context(), notice); err != nil {
-		t.Errorf("after the faults: %v", err)
+	for _, state := range []report.State{report.Pending, report.Running, report.Succeeded} {
+		notice.State = state
+		s.Cut(1)
+		if err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) {
+			t.Errorf("%s, cut: got %v, want one worth another try", state, err)
+		}
+		if err := f.Notify(t.Context(), notice); err != nil {
+			t.Errorf("%s, after the cut: %v", state, err)
+		}
+	}
+	// A final state that is set again is a retry of the job, which shows the same.
+	if got, want := words(s.Statuses(name, sha)), "millrace/ci=success, millrace/ci=success (retried)"; got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }

@@ -13,11 +13,8 @@ import (
 // Notify implements report.Notifier: it sets the status n.Context of commit n.Commit. Gitea keeps all and
 // shows the newest of each context, so telling twice shows the same.
 func (f *Forge) Notify(ctx context.Context, n report.Notice) error {
-	if err := errors.Join(triggers.CheckFlatName(n.Repo), triggers.CheckCommit(n.Commit)); err != nil {
+	if err := errors.Join(triggers.CheckFlatName(n.Repo), triggers.CheckCommit(n.Commit), f.cfg.NeedToken()); err != nil {
 		return report.Permanent(fmt.Errorf("set commit status: %w", err))
-	}
-	if f.cfg.Token == "" {
-		return report.Permanent(fmt.Errorf("set commit status: forge %s has no token: set its token or token_file", f.cfg.Name))
 	}
 	// Name and commit were checked to hold nothing that a path would have to escape.
 	address := f.web.JoinPath("api/v1/repos", n.Repo, "statuses", n.Commit).String()

@@ -1,7 +1,8 @@
 // Package github is the forge GitHub, github.com and GitHub Enterprise Server alike: everything that we hear from it
-// (signed webhook deliveries, as a triggers.Source) and say to it (commit statuses, as a report.Notifier), and where
-// its repositories are fetched. The door, the planner and the reporter call it; it calls only GitHub's REST API, and
-// only to tell. It keeps nothing, retries nothing and reads no repository.
+// (signed webhook deliveries, as a triggers.Source, and on demand those that never arrived) and say to it (commit
+// statuses, as a report.Notifier), and where its repositories are fetched. The door, the planner and the reporter call
+// it; it calls only GitHub's REST API, to tell and to ask for deliveries. It keeps nothing but a count of statuses,
+// retries nothing and reads no repository.
 package github
 
 import (

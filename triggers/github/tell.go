@@ -23,11 +23,8 @@ const spareAfter = 900
 // only final states are told, and others are an error of report.Omit. What other processes set, or this one before it
 // was started, is not counted: where that is much, GitHub refuses a status in the end, which is Permanent and says so.
 func (f *Forge) Notify(ctx context.Context, n report.Notice) error {
-	if err := errors.Join(triggers.CheckFlatName(n.Repo), triggers.CheckCommit(n.Commit)); err != nil {
+	if err := errors.Join(triggers.CheckFlatName(n.Repo), triggers.CheckCommit(n.Commit), f.cfg.NeedToken()); err != nil {
 		return report.Permanent(fmt.Errorf("set commit status: %w", err))
-	}
-	if f.cfg.Token == "" {
-		return report.Permanent(fmt.Errorf("set commit status: forge %s has no token: set its token or token_file", f.cfg.Name))
 	}
 	err := f.setStatus(ctx, n)
 	if err != nil {

@@ -1,7 +1,7 @@
 // Package gitlab is the forge GitLab, gitlab.com and self-managed ones alike: everything that we hear from it (signed
-// webhook deliveries, as a triggers.Source) and say to it (commit statuses, as a report.Notifier), and where its
-// repositories are fetched. The door, the planner and the reporter call it; it calls only GitLab's REST API, and only
-// to tell. It keeps nothing, retries nothing and reads no repository.
+// webhook deliveries, as a triggers.Source, and on demand those that never arrived) and say to it (commit statuses, as a
+// report.Notifier), and where its repositories are fetched. The door, the planner and the reporter call it; it calls
+// only GitLab's REST API, to tell and to ask for deliveries. It keeps nothing, retries nothing and reads no repository.
 package gitlab
 
 import (

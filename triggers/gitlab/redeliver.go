@@ -2,6 +2,7 @@ package gitlab
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -22,11 +23,8 @@ const maxPages = 25
 // times is left. Hooks of groups and of the whole GitLab are not looked at. Errors are those of Notify; it makes one
 // request for the hooks, one for each 20 deliveries and one for each that it asks for.
 func (f *Forge) Redeliver(ctx context.Context, repo string, since time.Time) (asked int, err error) {
-	if err := triggers.CheckName(repo); err != nil {
+	if err := errors.Join(triggers.CheckName(repo), f.cfg.NeedToken()); err != nil {
 		return 0, report.Permanent(fmt.Errorf("redeliver: %w", err))
-	}
-	if f.cfg.Token == "" {
-		return 0, report.Permanent(fmt.Errorf("redeliver: forge %s has no token: set its token or token_file", f.cfg.Name))
 	}
 	if asked, err = f.redeliver(ctx, f.project(repo).JoinPath("hooks"), since); err != nil {
 		return asked, fmt.Errorf("redeliver what %s missed of %s: %w", f.cfg.Name, repo, report.Advise(err, hookAdvice))

@@ -44,11 +44,8 @@ func (f *Forge) Notify(ctx context.Context, n report.Notice) error {
 	if !ok {
 		return report.Permanent(fmt.Errorf("set commit status: no word for state %q", n.State))
 	}
-	if err := errors.Join(triggers.CheckName(n.Repo), triggers.CheckCommit(n.Commit)); err != nil {
+	if err := errors.Join(triggers.CheckName(n.Repo), triggers.CheckCommit(n.Commit), f.cfg.NeedToken()); err != nil {
 		return report.Permanent(fmt.Errorf("set commit status: %w", err))
-	}
-	if f.cfg.Token == "" {
-		return report.Permanent(fmt.Errorf("set commit status: forge %s has no token: set its token or token_file", f.cfg.Name))
 	}
 	s := commitStatus{State: word, Name: n.Context, Description: report.Cut(n.Text, maxText)}
 	if len(n.URL) <= maxText {
