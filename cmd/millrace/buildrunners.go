@@ -24,6 +24,7 @@ const keeperCommand = "_job"
 type runnerBuilder struct {
 	cfg      *config.Config
 	data     *dataFolder
+	instance string
 	log      *slog.Logger
 	clusters map[kube.ClusterConfig]*kube.Cluster
 }
@@ -41,8 +42,8 @@ var rendererKinds = map[string]func(*config.Config, config.Runner) runners.Rende
 }
 
 // buildRunners makes the configured runners, and what lets them watch: run blocks until its context ends.
-func buildRunners(c *config.Config, data *dataFolder, log *slog.Logger) (all map[string]agent.Runner, run func(context.Context) error, err error) {
-	b := &runnerBuilder{c, data, log, map[kube.ClusterConfig]*kube.Cluster{}}
+func buildRunners(c *config.Config, data *dataFolder, instance string, log *slog.Logger) (all map[string]agent.Runner, run func(context.Context) error, err error) {
+	b := &runnerBuilder{c, data, instance, log, map[kube.ClusterConfig]*kube.Cluster{}}
 	all = map[string]agent.Runner{}
 	for _, r := range c.Runners {
 		made, err := runnerKinds[r.Kind](b, r)
@@ -74,7 +75,7 @@ func (b *runnerBuilder) kube(r config.Runner) (agent.Runner, error) {
 		return agent.Runner{}, err
 	}
 	cfg := kubeConfig(b.cfg, r)
-	cfg.Cluster, cfg.Log = cluster, b.log
+	cfg.Cluster, cfg.Instance, cfg.Log = cluster, b.instance, b.log
 	made, err := kube.New(cfg)
 	return agent.Runner{Line: r.Name, Runner: made}, err
 }
@@ -96,16 +97,14 @@ func kubeConfig(c *config.Config, r config.Runner) kube.Config {
 	return cfg
 }
 
-// cluster is one for all runners that reach it the same way.
+// cluster is one for all runners that reach it the same way. They agree on how often it is called: see config.Config.
 func (b *runnerBuilder) cluster(cfg kube.ClusterConfig) (*kube.Cluster, error) {
-	key := cfg
-	key.QPS = 0
-	if known, ok := b.clusters[key]; ok {
+	if known, ok := b.clusters[cfg]; ok {
 		return known, nil
 	}
 	made, err := kube.NewCluster(cfg)
 	if err == nil {
-		b.clusters[key] = made
+		b.clusters[cfg] = made
 	}
 	return made, err
 }

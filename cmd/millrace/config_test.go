@@ -113,6 +113,10 @@ func TestBadConfig(t *testing.T) {
 			"runners: [{name: x, kind: local, namespace: ci, qps: 5}]",
 			[]string{"runners[0]: namespace, qps is for a runner of kind kube"},
 		},
+		"two rates for a cluster": {
+			"default_runner: x\nrunners: [{name: x, kind: kube, namespace: a, qps: 20}, {name: y, kind: kube, namespace: b}, {name: z, kind: kube, namespace: b, context: c, qps: 5}]",
+			[]string{"runners[1].qps: it is 0, and 20 for runners[0] of the same cluster, which share one rate: say the same for both"},
+		},
 		"kinds of runner": {
 			"runners: [{name: x, kind: docker}]",
 			[]string{"runners[0].kind: \"docker\" is not known, say local or kube"},

@@ -85,11 +85,12 @@ func serve(ctx context.Context, c *config.Config, o options) error {
 	if err != nil {
 		return usage(err)
 	}
-	runners, watch, err := buildRunners(c, data, o.log)
+	secret, err := serverSecret(c.Server.SecretFile, data)
 	if err != nil {
 		return err
 	}
-	token, err := taskTokens(c, data)
+	token := taskTokens(secret)
+	runners, watch, err := buildRunners(c, data, instanceID(secret), o.log)
 	if err != nil {
 		return err
 	}

@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"github.com/millrace-ci/millrace/cmd/millrace/config"
 )
 
 // minSecret is how long the server's secret is at least, in bytes.
@@ -18,16 +16,20 @@ const minSecret = 26
 
 // taskTokens makes the tokens of attempts: HMAC-SHA256 of run/task/attempt with the server's secret, in hex. Nothing is
 // stored, and every agent that has the same secret knows them.
-func taskTokens(c *config.Config, data *dataFolder) (func(run, task string, attempt int) string, error) {
-	secret, err := serverSecret(c.Server.SecretFile, data)
-	if err != nil {
-		return nil, err
-	}
+func taskTokens(secret []byte) func(run, task string, attempt int) string {
 	return func(run, task string, attempt int) string {
-		mac := hmac.New(sha256.New, secret)
-		_, _ = fmt.Fprintf(mac, "task/%s/%s/%d", run, task, attempt) // a hash takes everything
-		return hex.EncodeToString(mac.Sum(nil))
-	}, nil
+		return hex.EncodeToString(derived(secret, fmt.Sprintf("task/%s/%s/%d", run, task, attempt)))
+	}
+}
+
+// instanceID names this Millrace where several may share something: every agent that has the same secret knows it, and
+// it tells nothing of the secret.
+func instanceID(secret []byte) string { return hex.EncodeToString(derived(secret, "instance"))[:16] }
+
+func derived(secret []byte, what string) []byte {
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(what))
+	return mac.Sum(nil)
 }
 
 // serverSecret reads the secret of the file, or the one that is made in the data folder.

@@ -51,6 +51,9 @@ var (
 // Tombstone is what Stop leaves where there is no Job.
 func (c Config) Tombstone(id string, now time.Time) *batchv1.Job { return c.tombstone(id, now) }
 
+// Mine tells whether Sweep may remove job.
+func (c Config) Mine(job *batchv1.Job) bool { return c.mine(job) }
+
 // NewNews returns what tells the news that list lists.
 func NewNews(list func(context.Context) ([]corev1.Event, error)) func(context.Context, ...types.UID) ([]corev1.Event, time.Time, error) {
 	n := newNews()

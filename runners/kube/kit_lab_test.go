@@ -32,12 +32,18 @@ type process struct {
 // client by wrap, where they are not nil.
 func newProcess(t *testing.T, lab *labtest.Lab, reach func(*rest.Config), wrap func(kubernetes.Interface) kubernetes.Interface) process {
 	t.Helper()
+	return newProcessOf(t, lab, "", reach, wrap)
+}
+
+// newProcessOf is newProcess of one of several Millraces that share the namespace.
+func newProcessOf(t *testing.T, lab *labtest.Lab, instance string, reach func(*rest.Config), wrap func(kubernetes.Interface) kubernetes.Interface) process {
+	t.Helper()
 	log := slog.New(slog.NewTextHandler(t.Output(), nil))
 	cluster, err := kube.ClusterWith(kube.ClusterConfig{Kubeconfig: lab.Kubeconfig, QPS: -1, Log: log}, reach, wrap)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := kube.New(kube.Config{Cluster: cluster, Namespace: lab.Namespace, GitImage: labtest.Git, Read: readKept, Log: log})
+	r, err := kube.New(kube.Config{Cluster: cluster, Namespace: lab.Namespace, Instance: instance, GitImage: labtest.Git, Read: readKept, Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -90,7 +90,7 @@ func (d *draft) whole() (*batchv1.Job, error) {
 	}
 	made := &batchv1.Job{
 		TypeMeta:   metav1.TypeMeta{APIVersion: "batch/v1", Kind: "Job"},
-		ObjectMeta: metav1.ObjectMeta{Name: d.job.ID, Namespace: d.cfg.Namespace, Labels: labels(d.job), Annotations: notes},
+		ObjectMeta: metav1.ObjectMeta{Name: d.job.ID, Namespace: d.cfg.Namespace, Labels: d.cfg.labels(d.job), Annotations: notes},
 		Spec: batchv1.JobSpec{
 			Parallelism:             new(int32(1)),
 			Completions:             new(int32(1)),
@@ -100,19 +100,27 @@ func (d *draft) whole() (*batchv1.Job, error) {
 			TTLSecondsAfterFinished: new(keptFor),
 		},
 	}
-	made.Spec.Template.ObjectMeta = metav1.ObjectMeta{Labels: labels(d.job), Annotations: d.notes}
+	made.Spec.Template.ObjectMeta = metav1.ObjectMeta{Labels: d.cfg.labels(d.job), Annotations: d.notes}
 	made.Spec.Template.Spec = d.pod
 	return made, nil
 }
 
 // labels are those of all that is made for a job.
-func labels(job runners.Job) map[string]string {
-	return map[string]string{
+func (c Config) labels(job runners.Job) map[string]string {
+	return c.signed(map[string]string{
 		labelManagedBy: managedBy,
 		labelRun:       job.Run,
 		labelTask:      job.Task,
 		labelAttempt:   strconv.Itoa(job.Attempt),
+	})
+}
+
+// signed adds to labels which Millrace makes what bears them.
+func (c Config) signed(labels map[string]string) map[string]string {
+	if c.Instance != "" {
+		labels[labelInstance] = c.Instance
 	}
+	return labels
 }
 
 // seconds rounds up, so that nothing ends early.

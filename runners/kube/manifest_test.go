@@ -14,6 +14,7 @@ import (
 
 	"github.com/millrace-ci/millrace/runners"
 	"github.com/millrace-ci/millrace/runners/kube"
+	batchv1 "k8s.io/api/batch/v1"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -25,6 +26,7 @@ func config() kube.Config {
 	return kube.Config{
 		Cluster:   new(kube.Cluster),
 		Namespace: "ci",
+		Instance:  "k7q3vx2m5zj4b6ta",
 		GitImage:  "registry.example.com/git:1",
 		Log:       slog.New(slog.DiscardHandler),
 	}
@@ -315,5 +317,27 @@ func TestBound(t *testing.T) {
 	}
 	if size > 256<<10 {
 		t.Errorf("annotations: got %d bytes, want at most %d", size, 256<<10)
+	}
+}
+
+// TestInstance has Jobs and tombstones of two Millraces in one namespace: each sweeps its own, and those of a version
+// that did not say whose they are. What it joins does not hang on that.
+func TestInstance(t *testing.T) {
+	t.Parallel()
+	ours, others := config(), config()
+	others.Instance = "another"
+	job, err := others.Manifest(plain())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tombstone := others.Tombstone(plain().ID, time.Now())
+	for what, made := range map[string]*batchv1.Job{"job": job, "tombstone": tombstone} {
+		if ours.Mine(made) || !others.Mine(made) {
+			t.Errorf("%s with labels %v: mine %v, its maker's %v: want false, true", what, made.Labels, ours.Mine(made), others.Mine(made))
+		}
+		delete(made.Labels, "millrace.dev/instance")
+		if !ours.Mine(made) || !others.Mine(made) {
+			t.Errorf("%s without the label: mine %v, its maker's %v: want true, true", what, ours.Mine(made), others.Mine(made))
+		}
 	}
 }

@@ -8,6 +8,7 @@ const (
 	labelTask      = "millrace.dev/task"
 	labelAttempt   = "millrace.dev/attempt"
 	labelManagedBy = "app.kubernetes.io/managed-by"
+	labelInstance  = "millrace.dev/instance"  // which Millrace made it, see Config.Instance
 	labelTombstone = "millrace.dev/tombstone" // "true" on what Stop made so that Start makes nothing
 	managedBy      = "millrace"               // the value of labelManagedBy
 )

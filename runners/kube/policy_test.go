@@ -18,6 +18,7 @@ func TestValidate(t *testing.T) {
 	}
 	err := kube.Config{
 		Namespace:      "CI",
+		Instance:       "a b",
 		GitImage:       "--privileged",
 		Mirrors:        map[string]string{"gcr.io": "", "": "a"},
 		Registries:     []kube.Registry{{PullSecret: "A"}},
@@ -37,6 +38,7 @@ func TestValidate(t *testing.T) {
 	want := strings.TrimSpace(`
 cluster is missing
 namespace "CI" is not the name of one
+instance "a b" is not the value of a label
 git image "--privileged" is not the name of an image
 mirror "a" of "" is not the name of a host, path or image
 mirror "" of "gcr.io" is not the name of a host, path or image

@@ -68,7 +68,7 @@ func (c Config) attemptSecret(job runners.Job) (*corev1.Secret, error) {
 		return nil, fmt.Errorf("%w: the secrets of the task: %w", runners.ErrRefused, err)
 	}
 	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Name: job.ID, Namespace: c.Namespace, Labels: labels(job)},
+		ObjectMeta: metav1.ObjectMeta{Name: job.ID, Namespace: c.Namespace, Labels: c.labels(job)},
 		Immutable:  new(true),
 		Data:       data,
 	}, nil

@@ -15,8 +15,11 @@ import (
 
 // Config is how a Runner is set up.
 type Config struct {
-	Cluster    *Cluster
-	Namespace  string            // where jobs are made, and where the secrets that they use lie
+	Cluster   *Cluster
+	Namespace string // where jobs are made, and where the secrets that they use lie
+	// Instance names the Millrace that this is one agent of, among those that share the namespace: the same for all of its
+	// agents, now and later. Sweep leaves alone what another one made.
+	Instance   string
 	GitImage   string            // of the container `clone`: it has git, ssh and a POSIX shell
 	Mirrors    map[string]string // what stands in the place of a host, the beginning of a path, or one image; the longest wins
 	Registries []Registry
@@ -43,6 +46,9 @@ func (c Config) Validate() error {
 	}
 	if len(validation.IsDNS1123Label(c.Namespace)) > 0 {
 		fail("namespace %q is not the name of one", c.Namespace)
+	}
+	if len(validation.IsValidLabelValue(c.Instance)) > 0 {
+		fail("instance %q is not the value of a label", c.Instance)
 	}
 	if !imagePattern.MatchString(c.GitImage) {
 		fail("git image %q is not the name of an image", c.GitImage)

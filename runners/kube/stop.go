@@ -90,9 +90,13 @@ func (r *Runner) patch(ctx context.Context, name string, patch []byte) (*batchv1
 	return job, nil
 }
 
-// bury makes a tombstone: a Job that never runs and has the name.
+// bury makes a tombstone: a Job that never runs and has the name. A namespace that is not there, or is being deleted,
+// takes neither this nor what Start makes: there nothing is to be done.
 func (r *Runner) bury(ctx context.Context, id string) error {
 	_, err := r.post(ctx, r.cfg.tombstone(id, time.Now()))
+	if apierrors.IsNotFound(err) || apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause) {
+		return nil
+	}
 	if err != nil {
 		return fmt.Errorf("make a tombstone: %w", err)
 	}
@@ -106,7 +110,7 @@ func (c Config) tombstone(id string, now time.Time) *batchv1.Job {
 		ObjectMeta: metav1.ObjectMeta{
 			Name:        id,
 			Namespace:   c.Namespace,
-			Labels:      map[string]string{labelManagedBy: managedBy, labelTombstone: "true"},
+			Labels:      c.signed(map[string]string{labelManagedBy: managedBy, labelTombstone: "true"}),
 			Annotations: map[string]string{noteEnded: string(runners.Canceled), noteEndedAt: now.UTC().Format(time.RFC3339Nano)},
 		},
 		Spec: batchv1.JobSpec{

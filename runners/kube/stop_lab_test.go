@@ -150,6 +150,54 @@ func TestSweep(t *testing.T) {
 	}
 }
 
+// TestSweepOfTwo has two Millraces share a namespace: neither sweeps the other's, and each joins what it did not make.
+func TestSweepOfTwo(t *testing.T) {
+	t.Parallel()
+	lab := labtest.Open(t)
+	a, b := newProcessOf(t, lab, "a", nil, nil), newProcessOf(t, lab, "b", nil, nil)
+	job, never := shell(t, "true"), shell(t, "true")
+	uid := start(t, a, job)
+	wait(t, a, job.ID, uid).result(t, runners.Succeeded)
+	if err := a.Stop(t.Context(), never.ID); err != nil {
+		t.Fatal(err)
+	}
+	if again := start(t, b, job); again != uid {
+		t.Errorf("started by the other: got uid %q, want %q", again, uid)
+	}
+	wait(t, b, job.ID, uid).result(t, runners.Succeeded)
+	none := func(string) bool { return false }
+	deadline := time.After(time.Minute)
+	for swept := 0; swept < 2; {
+		if n, err := b.Sweep(t.Context(), none); n > 0 || err != nil {
+			t.Fatalf("the other swept %d, error %v, want nothing", n, err)
+		}
+		n, err := a.Sweep(t.Context(), none)
+		if err != nil {
+			t.Fatal(err)
+		}
+		swept += n
+		select {
+		case <-deadline:
+			t.Fatalf("its maker swept %d, want 2", swept)
+		case <-time.After(100 * time.Millisecond): // Nothing signals what Sweep may do now.
+		}
+	}
+}
+
+// TestStopWithoutNamespace stops what cannot be there: there is no namespace for it.
+func TestStopWithoutNamespace(t *testing.T) {
+	t.Parallel()
+	lab := *labtest.Open(t)
+	lab.Namespace += "-absent"
+	p, job := newProcess(t, &lab, nil, nil), shell(t, "true")
+	if err := p.Stop(t.Context(), job.ID); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if _, err := p.Start(t.Context(), job); !errors.Is(err, runners.ErrRefused) {
+		t.Errorf("start: got error %v, want %v", err, runners.ErrRefused)
+	}
+}
+
 // TestStopBeforeStart has the text of a stop that came first.
 func TestStopBeforeStart(t *testing.T) {
 	t.Parallel()

@@ -11,7 +11,7 @@ import (
 )
 
 // Sweep is runners.Sweeper's. It makes one call to the API for each job that it removes; their pods and Secrets go with
-// them.
+// them. What another Millrace made in the same namespace it leaves alone.
 func (r *Runner) Sweep(ctx context.Context, keep func(id string) bool) (int, error) {
 	if err := r.watch.ready(ctx); err != nil {
 		return 0, fmt.Errorf("sweep jobs: %w", err)
@@ -22,7 +22,7 @@ func (r *Runner) Sweep(ctx context.Context, keep func(id string) bool) (int, err
 		if ctx.Err() != nil {
 			return swept, ctx.Err()
 		}
-		if keep(job.Name) || !r.over(job) {
+		if !r.cfg.mine(job) || keep(job.Name) || !r.over(job) {
 			continue
 		}
 		if err := r.remove(ctx, job); err != nil {
@@ -35,6 +35,13 @@ func (r *Runner) Sweep(ctx context.Context, keep func(id string) bool) (int, err
 		return swept, fmt.Errorf("sweep jobs: %w", err)
 	}
 	return swept, nil
+}
+
+// mine tells whether this Millrace made the Job. One that bears no instance was made by a version that knew none, and
+// that wanted the namespace for one Millrace alone: it is ours, to be swept as well.
+func (c Config) mine(job *batchv1.Job) bool {
+	by, said := job.Labels[labelInstance]
+	return !said || by == c.Instance
 }
 
 // over tells whether nothing of the Job runs or will run: it has ended, or was ended, or is a tombstone.

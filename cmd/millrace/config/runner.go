@@ -78,7 +78,7 @@ func (c *Config) completeRunners() {
 func (c *Config) validateRunners() error {
 	errs := []error{unique("runners", c.Runners, func(r Runner) string { return r.Name })}
 	for i, r := range c.Runners {
-		errs = append(errs, r.validate(fmt.Sprintf("runners[%d]", i)))
+		errs = append(errs, r.validate(fmt.Sprintf("runners[%d]", i)), c.sameRate(i))
 	}
 	switch named := slices.ContainsFunc(c.Runners, func(r Runner) bool { return r.Name == c.DefaultRunner }); {
 	case c.DefaultRunner == "":
@@ -87,6 +87,17 @@ func (c *Config) validateRunners() error {
 		errs = append(errs, fmt.Errorf("default_runner: %q is the name of none of the runners", c.DefaultRunner))
 	}
 	return errors.Join(errs...)
+}
+
+// sameRate refuses a rate for the i-th runner that is not the one of an earlier runner of its cluster: they share one.
+func (c *Config) sameRate(i int) error {
+	r := c.Runners[i]
+	for j, other := range c.Runners[:i] {
+		if r.Kind == "kube" && other.Kind == "kube" && r.Kubeconfig == other.Kubeconfig && r.Context == other.Context && r.QPS != other.QPS {
+			return fmt.Errorf("runners[%d].qps: it is %g, and %g for runners[%d] of the same cluster, which share one rate: say the same for both", i, r.QPS, other.QPS, j)
+		}
+	}
+	return nil
 }
 
 func (r Runner) validate(key string) error {
