@@ -31,6 +31,7 @@ func Run(t *testing.T, open func(t *testing.T) inbox.Inbox) {
 	}{
 		{"a pair is kept once", keptOnce},
 		{"a pair is kept once among many at a time", keptOnceConcurrently},
+		{"keeping again is keeping once", keptAgain},
 		{"forge and key make the pair", pairs},
 		{"what is kept comes back whole", comesBack},
 		{"what is kept is nobody's to change", notShared},
@@ -63,6 +64,37 @@ func keptOnce(t *testing.T, b box) {
 	want := []inbox.Receipt{{ID: delivery(1).ID}, {ID: delivery(1).ID, Duplicate: true}, {ID: delivery(1).ID, Duplicate: true}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("receipts (-want +got):\n%s", diff)
+	}
+}
+
+// keptAgain is for those who do not know whether a Keep that failed, or was given up, has happened all the same.
+func keptAgain(t *testing.T, b box) {
+	for i := range 3 { // the first is abandoned before it is kept, the others after it
+		ctx, cancel := context.WithCancel(t.Context())
+		if i == 0 {
+			cancel()
+		}
+		r, err := b.in.Keep(ctx, delivery(i))
+		cancel()
+		if want := (inbox.Receipt{ID: delivery(i).ID}); i > 0 && (err != nil || r != want) {
+			t.Errorf("keep %d: got %+v, %v, want %+v", i, r, err, want)
+		}
+	}
+	for i := range 3 {
+		if got := b.keep(delivery(i)); got.ID != delivery(i).ID || got.Duplicate != (i > 0) {
+			t.Errorf("keep %d again: got %+v, want it under its own id, and a duplicate but for the abandoned one", i, got)
+		}
+	}
+	b.settle(delivery(2).ID, inbox.Outcome{At: noon})
+	want := inbox.Receipt{ID: delivery(2).ID, Duplicate: true}
+	if got := b.keep(delivery(2)); got != want {
+		t.Errorf("keep a settled one again: got %+v, want %+v", got, want)
+	}
+	if diff := cmp.Diff(names(0, 1), b.unplanned(10)); diff != "" {
+		t.Errorf("unplanned (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff(names(2, 1, 0), b.all()); diff != "" {
+		t.Errorf("kept (-want +got):\n%s", diff)
 	}
 }
 
