@@ -1,9 +1,14 @@
 package spool
 
 import (
+	"bytes"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"hash/crc32"
 	"os"
+
+	"github.com/millrace-ci/millrace/triggers"
 )
 
 // What tests need that cut and bend files.
@@ -23,6 +28,40 @@ func (s *Spool) Gathered() int {
 		return 0
 	}
 	return len(s.disk.group.entries)
+}
+
+// ReadSegment reads a whole segment as the spool does. It returns an error when reading does not go forward.
+func ReadSegment(data []byte) ([]triggers.Delivery, error) {
+	r, end := bytes.NewReader(data), int64(len(data))
+	m, err := readHeader(r, end)
+	if err != nil && (m == mark{}) {
+		return nil, nil
+	}
+	var all []triggers.Delivery
+	for off := int64(headerBytes); off < end; {
+		payload, next, err := m.payload(r, off, end)
+		if next <= off || next > end {
+			return nil, fmt.Errorf("from %d it goes on at %d of %d", off, next, end)
+		}
+		if err == nil {
+			if d, bad := decode(payload); bad == nil {
+				all = append(all, d)
+			}
+		} else if !errors.Is(err, errTorn) && !errors.Is(err, errDamaged) {
+			return nil, err
+		}
+		off = next
+	}
+	return all, nil
+}
+
+// RoundTrip is d as it comes back from a record.
+func RoundTrip(d triggers.Delivery) (triggers.Delivery, error) {
+	rec, err := encode(d)
+	if err != nil {
+		return d, err
+	}
+	return decode(rec[frameBytes:])
 }
 
 // Reseal makes the checksums of a segment right, as far as the lengths in it lead.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"io"
+	"iter"
 	"os"
 
 	"github.com/millrace-ci/millrace/triggers"
@@ -95,7 +96,7 @@ func (m mark) payload(r io.ReaderAt, off, end int64) (payload []byte, next int64
 	if _, err := r.ReadAt(frame, off); err != nil {
 		return nil, end, fmt.Errorf("%w: %w", errDamaged, err)
 	}
-	if mark(frame) != m || crc32.Checksum(frame[8:16], castagnoli) != binary.LittleEndian.Uint32(frame[16:]) {
+	if !m.begins(frame) {
 		return m.skip(r, off, end)
 	}
 	next = off + frameBytes + int64(binary.LittleEndian.Uint32(frame[8:]))
@@ -112,23 +113,26 @@ func (m mark) payload(r io.ReaderAt, off, end int64) (payload []byte, next int64
 	return payload, next, nil
 }
 
-// skip finds the next record behind what is no frame. Nothing but zeros up to the end is a write that did not finish:
+// begins tells whether b begins with a sound frame.
+func (m mark) begins(b []byte) bool {
+	return len(b) >= frameBytes && mark(b) == m && crc32.Checksum(b[8:16], castagnoli) == binary.LittleEndian.Uint32(b[16:])
+}
+
+// skip finds the next sound frame behind what is none. Nothing but zeros up to the end is a write that did not finish:
 // some file systems make the file longer before they write what is in it.
 func (m mark) skip(r io.ReaderAt, off, end int64) ([]byte, int64, error) {
 	const step = 64 << 10
 	zeros := true
-	page := make([]byte, step+len(m)-1) // so that no mark is cut in two
+	page := make([]byte, min(step+frameBytes-1, end-off)) // so that no frame is cut in two
 	for at := off; at < end; at += step {
 		n, err := r.ReadAt(page[:min(int64(len(page)), end-at)], at)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, end, fmt.Errorf("%w: %w", errDamaged, err)
 		}
-		from := 0
-		if at == off {
-			from = 1
-		}
-		if i := bytes.Index(page[from:n], m[:]); i >= 0 {
-			return nil, at + int64(from+i), errDamaged
+		for i := range bytesAt(page[:n], m[:]) {
+			if m.begins(page[i:n]) {
+				return nil, at + int64(i), errDamaged
+			}
 		}
 		zeros = zeros && len(bytes.Trim(page[:n], "\x00")) == 0
 	}
@@ -136,6 +140,21 @@ func (m mark) skip(r io.ReaderAt, off, end int64) ([]byte, int64, error) {
 		return nil, end, errTorn
 	}
 	return nil, end, errDamaged
+}
+
+// bytesAt are the places of what in b.
+func bytesAt(b, what []byte) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for from := 0; ; from++ {
+			i := bytes.Index(b[from:], what)
+			if i < 0 {
+				return
+			}
+			if from += i; !yield(from) {
+				return
+			}
+		}
+	}
 }
 
 // segment is one file. What changes belongs to the disk's mutex.
