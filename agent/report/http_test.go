@@ -196,3 +196,38 @@ func TestGet(t *testing.T) {
 		}
 	}
 }
+
+// answer is a transport that gives one answer, whatever is asked.
+type answer http.Response
+
+func (a *answer) RoundTrip(*http.Request) (*http.Response, error) { return (*http.Response)(a), nil }
+
+// FuzzSend has any answer at all make an error that is bounded, shows no token, and names a wait that can be waited for.
+func FuzzSend(f *testing.F) {
+	f.Add(403, "60", "0", "1756800000", `{"message":"secondary rate limit","errors":[{"message":"Bearer hush-4711"}]}`)
+	f.Add(422, "", "", "", `{"message":"Validation Failed","errors":"hush-4711"}`)
+	f.Add(429, "Wed, 02 Sep 2026 12:00:00 GMT", "-1", "99999999999999999999", `{"message":{"a":["hush-4711"]}}`)
+	f.Add(200, "", "", "", "")
+	f.Fuzz(func(t *testing.T, status int, after, remaining, reset, body string) {
+		if status < 200 || status > 599 || status/100 == 3 {
+			return // What net/http deals with itself.
+		}
+		header := http.Header{"Retry-After": {after}, "X-Ratelimit-Remaining": {remaining}, "X-Ratelimit-Reset": {reset}}
+		client := &http.Client{Transport: &answer{StatusCode: status, Header: header, Body: io.NopCloser(strings.NewReader(body))}}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://forge/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer hush-4711")
+		err = report.Send(report.Client(client), req)
+		switch wait := report.Wait(err); {
+		case (err == nil) != (status/100 == 2):
+			t.Errorf("%d: got %v", status, err)
+		case err == nil:
+		case strings.Contains(err.Error(), "hush-4711"), len(err.Error()) > 4000:
+			t.Errorf("%d bytes: %.300s", len(err.Error()), err)
+		case wait < 0 || wait > time.Hour, wait > 0 && report.IsPermanent(err):
+			t.Errorf("%v: wait %v, permanent %v", err, wait, report.IsPermanent(err))
+		}
+	})
+}
