@@ -142,7 +142,15 @@ func (s *server) run(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	return answer(w, http.StatusOK, runOf(found, s.cfg.URL))
+	shown := runOf(found, s.cfg.URL)
+	if found.Held() {
+		lane, err := s.cfg.Runs.Lane(r.Context(), found.Plan.Lane.Name)
+		if err != nil {
+			return err
+		}
+		shown.Lane.Position, shown.Lane.Before = lane.Position(found.Plan.ID)
+	}
+	return answer(w, http.StatusOK, shown)
 }
 
 func (s *server) cancel(w http.ResponseWriter, r *http.Request) error {

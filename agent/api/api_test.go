@@ -190,6 +190,12 @@ func TestRunShape(t *testing.T) {
 	golden(t, "run", h.ask(http.MethodGet, "/api/v1/runs/run1", http.StatusOK).Body.Bytes())
 	h.create(snapshot(2))
 	golden(t, "run_waiting", h.ask(http.MethodGet, "/api/v1/runs/run2", http.StatusOK).Body.Bytes())
+	for nth := 4; nth <= 5; nth++ {
+		held := snapshot(nth)
+		held.Lane = &run.LanePlan{Name: "lane", Concurrency: pipeline.Concurrency{Group: "build refs/heads/main", Limit: 1, WhenFull: pipeline.Queue, MaxQueue: 20}}
+		h.create(held)
+	}
+	golden(t, "run_held", h.ask(http.MethodGet, "/api/v1/runs/run5", http.StatusOK).Body.Bytes())
 	broken := snapshot(3)
 	broken.Stages = nil
 	broken.Problems = []pipeline.Problem{{File: ".millrace.yaml", Pos: param.Pos{Line: 7, Column: 3}, Message: "unknown key `tsks`", Quote: "  tsks:"}}
