@@ -62,7 +62,8 @@ const MaxLog = 1<<30 - 1<<10
 // Log is where a job's output goes, as lines `<RFC 3339 nanoseconds UTC> <container> <text>`.
 type Log interface {
 	io.Writer
-	// Mask tells values that are hidden in all that is written from then on: a runner tells them before the first byte.
+	// Mask tells values that are hidden in all that is written from then on: a runner tells them before the first byte
+	// that may hold them. What it has written before a later call are whole lines.
 	Mask(values ...string)
 	// Resume returns the last whole line that an earlier Wait wrote, without its line break, "" if there is none, and
 	// lets Write go on behind it. A runner that does not call it writes from the job's first byte: what the log has of

@@ -33,12 +33,15 @@ func (s Sight) sight() sight {
 	return sight{job: s.Job, pods: s.Pods, events: s.Events, eventsAt: s.EventsAt, fresh: s.Fresh}
 }
 
-// Judge judges.
+// Judge judges, and makes reasons what a waiter without secrets would.
 func (s Sight) Judge(pending time.Duration, now time.Time) Verdict {
 	v := judge(s.sight(), pending, now)
-	out := Verdict{Result: v.result, AskEvents: v.ask == askEvents, AskPods: v.ask == askPods, Next: v.next, Waiting: v.waiting, Started: v.started}
+	out := Verdict{Result: v.result, AskEvents: v.ask == askEvents, AskPods: v.ask == askPods, Next: v.next, Waiting: oneLine(v.waiting), Started: v.started}
+	if v.result != nil {
+		v.result.Reason = oneLine(v.result.Reason)
+	}
 	if v.end != nil {
-		out.Class, out.Reason = v.end.class, v.end.reason
+		out.Class, out.Reason = v.end.class, oneLine(v.end.reason)
 	}
 	return out
 }

@@ -25,9 +25,10 @@ const ourName = "millrace"
 // was masked, and a stream that is read again goes on behind the line that the log has last.
 type lines struct {
 	container string
-	start     time.Time // stands in for the time of text that has none
-	from      time.Time // of the last line that the log has already; zero: it has none
-	found     bool      // that line was seen, or is not to be looked for
+	start     time.Time                // stands in for the time of text that has none
+	from      time.Time                // of the last line that the log has already; zero: it has none
+	found     bool                     // that line was seen, or is not to be looked for
+	words     func(text string) string // makes alien a line that may be shown
 
 	at   time.Time // of the last line that was made
 	out  []byte    // whole lines that the log has not
@@ -131,7 +132,7 @@ func (l *lines) end(whole bool) {
 // line makes text a line, or as many as it takes.
 func (l *lines) line(text []byte) {
 	if l.raw {
-		l.alien += string(text[:min(len(text), max(0, 200-len(l.alien)))])
+		l.alien += string(text[:min(len(text), max(0, maxText-len(l.alien)))]) // It is cut shorter when it was masked.
 		return
 	}
 	text = bytes.ToValidUTF8(text, []byte("\ufffd"))
@@ -161,7 +162,7 @@ func (l *lines) gap(to time.Time) {
 	}
 	text := fmt.Sprintf("%s%s: lines from %s %s may be missing, the node keeps only the newest part of a log", gapMark, l.container, l.from.UTC().Format(stamp), until)
 	if l.alien != "" {
-		text += ": " + oneLine(string(bytes.ToValidUTF8([]byte(l.alien), []byte("\ufffd"))))
+		text += ": " + l.words(string(bytes.ToValidUTF8([]byte(l.alien), []byte("\ufffd"))))
 	}
 	l.out = appendLine(l.out, l.from.Add(1), ourName, []byte(text+"]"))
 	l.at = later(l.at, l.from.Add(2))

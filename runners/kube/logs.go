@@ -12,8 +12,6 @@ import (
 
 	"github.com/millrace-ci/millrace/runners"
 	corev1 "k8s.io/api/core/v1"
-	coreclient "k8s.io/client-go/kubernetes/typed/core/v1"
-	"k8s.io/client-go/util/flowcontrol"
 )
 
 // maxWaits bounds the lines about what is awaited.
@@ -22,9 +20,10 @@ const maxWaits = 20
 // follower copies what a job's containers say into its log, one after the other, as they say it. It is told what becomes
 // of the job; what the job waits for, it tells the log.
 type follower struct {
-	open func(ctx context.Context, pod string, opts *corev1.PodLogOptions) (io.ReadCloser, error)
-	log  runners.Log
-	now  func() time.Time
+	open  opener
+	log   runners.Log
+	hider *hider
+	now   func() time.Time
 
 	place place           // where the log ends
 	told  map[string]bool // what was awaited and said
@@ -38,20 +37,24 @@ type follower struct {
 	check   func()        // called when they have changed; nil: nobody is
 }
 
-// newFollower asks log where an earlier one has left off. It starts nothing. Each stream that it opens waits for its turn.
-func newFollower(turns flowcontrol.RateLimiter, pods coreclient.PodInterface, log runners.Log, now func() time.Time) (*follower, error) {
+// opener opens a stream of a pod's log.
+type opener func(ctx context.Context, pod string, opts *corev1.PodLogOptions) (io.ReadCloser, error)
+
+// stream is an opener that waits for its turn.
+func (r *Runner) stream(ctx context.Context, pod string, opts *corev1.PodLogOptions) (io.ReadCloser, error) {
+	if err := r.cfg.Cluster.turns.Wait(ctx); err != nil {
+		return nil, err
+	}
+	return r.pods().GetLogs(pod, opts).Stream(ctx)
+}
+
+// newFollower asks log where an earlier one has left off. It starts nothing.
+func newFollower(open opener, log runners.Log, h *hider) (*follower, error) {
 	last, err := log.Resume()
 	if err != nil {
 		return nil, fmt.Errorf("resume log: %w", err)
 	}
-	f := &follower{log: log, now: now, place: placeOf(last), told: map[string]bool{}, max: runners.MaxLog, changed: make(chan struct{})}
-	f.open = func(ctx context.Context, pod string, opts *corev1.PodLogOptions) (io.ReadCloser, error) {
-		if err := turns.Wait(ctx); err != nil {
-			return nil, err
-		}
-		return pods.GetLogs(pod, opts).Stream(ctx)
-	}
-	return f, nil
+	return &follower{open: open, log: log, hider: h, now: time.Now, place: placeOf(last), told: map[string]bool{}, max: runners.MaxLog, changed: make(chan struct{})}, nil
 }
 
 // see tells what is known of the job now. It never blocks and may be called at any time; a verdict with a result is the
@@ -74,9 +77,21 @@ func (f *follower) seen() (sight, verdict, <-chan struct{}) {
 	return f.sight, f.verdict, f.changed
 }
 
-// run copies the log until the job has ended and all was read. Errors are the log's and ctx's alone: an API that is away
-// is waited for, and what is lost is told in the log.
+// run copies the log until the job has ended and all was read. Errors are the log's and ctx's, and those of the hider,
+// without which nothing may be shown: else an API that is away is waited for, and what is lost is told in the log. In the
+// end the hider knows all that there is to hide, and so does the log.
 func (f *follower) run(ctx context.Context) error {
+	if err := f.copyAll(ctx); err != nil {
+		return err
+	}
+	if err := f.hider.once(ctx); err != nil {
+		return err
+	}
+	f.hider.tell(f.log)
+	return nil
+}
+
+func (f *follower) copyAll(ctx context.Context) error {
 	for _, container := range []string{cloneContainer, taskContainer} {
 		if f.place.full {
 			return f.await(ctx, func(_ sight, v verdict) bool { return v.result != nil })
@@ -119,10 +134,13 @@ func (f *follower) follow(ctx context.Context, container string) error {
 			pod = nil
 			return true
 		}
-		problem = f.tell(container, v.waiting)
+		problem = f.tell(ctx, container, v.waiting)
 		return problem != nil
 	})
 	if err = errors.Join(err, problem); err != nil || pod == nil || !begun(pod, container) {
+		return err
+	}
+	if err := f.hider.refresh(ctx); err != nil {
 		return err
 	}
 	return f.copy(ctx, pod, container)
@@ -136,10 +154,19 @@ func begun(pod *corev1.Pod, container string) bool {
 	return state.Running != nil || state.Terminated != nil && state.Terminated.StartedAt.Unix() > 0
 }
 
-// tell writes what a container waits for, once.
-func (f *follower) tell(container, text string) error {
-	text = waitMark + container + ": " + oneLine(text)
-	if strings.HasSuffix(text, ": ") || f.told[text] || len(f.told) == maxWaits || f.place.said == text {
+// tell writes what a container waits for, once. What cannot be hidden in it yet is told another time.
+func (f *follower) tell(ctx context.Context, container, text string) error {
+	if text == "" || len(f.told) == maxWaits {
+		return nil
+	}
+	if err := f.hider.once(ctx); err != nil {
+		if errors.Is(err, runners.ErrRefused) {
+			return err
+		}
+		return nil
+	}
+	text = waitMark + container + ": " + f.hider.words(text)
+	if f.told[text] || f.place.said == text {
 		return nil
 	}
 	f.told[text] = true
@@ -157,16 +184,17 @@ func (f *follower) write(text []byte) error {
 		room = room[:strings.LastIndexByte(string(room), '\n')+1]
 		text = appendLine(slices.Clone(room), f.now(), ourName, fmt.Appendf(nil, "%s %d bytes: the rest is not kept]", fullMark, f.max))
 	}
+	f.hider.tell(f.log)
 	_, err := f.log.Write(text)
 	return err
 }
 
 // missing is the line about a log that is not given out.
-func missing(from, now time.Time, container string, err error) []byte {
+func missing(from, now time.Time, container, why string) []byte {
 	what := "all of it is missing"
 	if !from.IsZero() {
 		what = "what came after " + from.UTC().Format(stamp) + " is missing"
 	}
-	text := fmt.Sprintf("%s%s: %s: %s]", gapMark, container, what, oneLine(err.Error()))
+	text := fmt.Sprintf("%s%s: %s: %s]", gapMark, container, what, why)
 	return appendLine(nil, later(from.Add(1), now), ourName, []byte(text))
 }

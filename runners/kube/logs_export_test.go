@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/millrace-ci/millrace/runners"
+	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -22,7 +23,7 @@ var SinceOf = sinceOf
 // Read reads a stream in pieces, from behind a line's time on, and returns the lines that it becomes and the time of the
 // last one.
 func Read(container string, from time.Time, whole bool, pieces ...[]byte) (out []byte, last time.Time) {
-	l := &lines{container: container, from: from}
+	l := &lines{container: container, from: from, words: oneLine}
 	for _, p := range pieces {
 		_, _ = l.Write(p)
 	}
@@ -36,16 +37,24 @@ type Follower struct{ f *follower }
 // Open opens a stream as the API does.
 type Open func(ctx context.Context, pod string, opts *corev1.PodLogOptions) (io.ReadCloser, error)
 
-// NewFollower makes one.
+// NewFollower makes one of a job without secrets.
 func NewFollower(open Open, log runners.Log) (*Follower, error) {
-	f, err := newFollower(nil, nil, log, time.Now)
-	if err == nil {
-		f.open = open
-	}
+	return NewFollowerOf(&batchv1.Job{}, nil, open, log)
+}
+
+// GetSecret gets a Secret as the API does, and nothing of one that is not there.
+type GetSecret func(ctx context.Context, name string) (*corev1.Secret, error)
+
+// NewFollowerOf makes one of a job with secrets.
+func NewFollowerOf(job *batchv1.Job, get GetSecret, open Open, log runners.Log) (*Follower, error) {
+	f, err := newFollower(opener(open), log, newHider(job, get))
 	return &Follower{f}, err
 }
 
-// Bound makes it hand on less of a log.
+// Words is what it makes of the cluster's words.
+func (f *Follower) Words(text string) string { return f.f.hider.words(text) }
+
+// Bound changes how large the log may be.
 func (f *Follower) Bound(size int) { f.f.max = size }
 
 // Run runs it.

@@ -49,7 +49,7 @@ func (s sight) ended(pod *corev1.Pod) *runners.Result {
 	case task == nil || res.StartedAt.IsZero():
 		res.Class, res.Reason = neverStarted(pod, task)
 	case task.Reason == "ContainerStatusUnknown":
-		return s.lost(oneLine(task.Message))
+		return s.lost(task.Message)
 	case pod.DeletionTimestamp != nil && task.ExitCode > 128:
 		return s.lost("its pod was deleted, and not by Millrace")
 	default:
@@ -66,7 +66,7 @@ func (s sight) endedEarly(pod *corev1.Pod) *runners.Result {
 		return s.ended(pod)
 	}
 	class := runners.Class(s.job.Annotations[noteEnded])
-	res := runners.Result{Class: class, ExitCode: -1, Reason: oneLine(s.job.Annotations[noteReason]), StartedAt: startedAt(s.pods), EndedAt: at.UTC()}
+	res := runners.Result{Class: class, ExitCode: -1, Reason: s.job.Annotations[noteReason], StartedAt: startedAt(s.pods), EndedAt: at.UTC()}
 	if res.Reason == "" {
 		res.Reason = string(class)
 	}
@@ -100,7 +100,7 @@ func (s sight) endedUnseen() *runners.Result {
 	case deadline != "":
 		res.Class, res.Reason = runners.Timeout, deadline
 	default:
-		res.Class, res.Reason = runners.Lost, "the job was lost: its pod is gone, and not by Millrace: "+oneLine(c.Message)
+		res.Class, res.Reason = runners.Lost, "the job was lost: its pod is gone, and not by Millrace: "+c.Message
 	}
 	return &res
 }
@@ -114,7 +114,7 @@ func (s sight) deadline() string {
 	case s.job.Annotations[noteTimeout] != "":
 		return tooLong(s.job)
 	}
-	return oneLine(c.Message)
+	return c.Message
 }
 
 // disruption is why the cluster took the pod away, "" if it did not.
@@ -134,7 +134,7 @@ func disruption(pod *corev1.Pod) string {
 	if reason == "" || live(pod) {
 		return ""
 	}
-	return "the cluster ended its pod: " + oneLine(reason+": "+said)
+	return "the cluster ended its pod: " + reason + ": " + said
 }
 
 // neverStarted tells why a pod ended whose command never ran.
@@ -144,16 +144,16 @@ func neverStarted(pod *corev1.Pod, task *corev1.ContainerStateTerminated) (runne
 		if clone.ExitCode == cloneFinal {
 			class = runners.Refused
 		}
-		said := oneLine(clone.Message)
+		said := strings.TrimSpace(clone.Message)
 		if said == "" || clone.Reason == "OOMKilled" || clone.Reason == "StartError" {
-			said = fmt.Sprintf("container %s ended with exit code %d: %s", cloneContainer, clone.ExitCode, oneLine(clone.Reason+" "+clone.Message))
+			said = fmt.Sprintf("container %s ended with exit code %d: %s", cloneContainer, clone.ExitCode, clone.Reason+" "+clone.Message)
 		}
 		return class, said
 	}
 	if task == nil {
-		return runners.Infrastructure, "its pod failed before the command started" + oneLine(" "+pod.Status.Message)
+		return runners.Infrastructure, "its pod failed before the command started " + pod.Status.Message
 	}
-	said := "the command cannot be started: " + oneLine(task.Message)
+	said := "the command cannot be started: " + task.Message
 	for _, mistake := range []string{"executable file not found", "no such file or directory", "permission denied", "exec format error", "is a directory"} {
 		if strings.Contains(task.Message, mistake) {
 			return runners.Refused, said
@@ -240,7 +240,7 @@ func lastEnd(pod *corev1.Pod) time.Time {
 	return end
 }
 
-// oneLine makes the cluster's words one line of a bounded length.
+// oneLine makes the cluster's words one line of a bounded length. What must be hidden in them is hidden before: see hider.
 func oneLine(text string) string { return clip(strings.Join(strings.Fields(text), " "), 1000) }
 
 // clip cuts text to at most n bytes, at a rune's border.

@@ -2,6 +2,7 @@ package kube_test
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -123,6 +124,10 @@ func TestAttemptSecretRefused(t *testing.T) {
 			j.Source = runners.Source{URL: "ssh://git@h/x", Commit: commit, Key: &runners.Secret{Name: "s", From: keptText(text)}}
 		}
 	}
+	var lines strings.Builder
+	for i := 0; lines.Len() < 250<<10; i++ {
+		fmt.Fprintf(&lines, "é<>&'+%dé<>&'+\n", i)
+	}
 	for name, c := range map[string]struct {
 		change func(*runners.Job)
 		want   string
@@ -132,7 +137,7 @@ func TestAttemptSecretRefused(t *testing.T) {
 		"no hosts":                           {keySecret("id_rsa=the key"), "it has no entry known_hosts"},
 		"short":                              {secretJob(runners.Secret{Name: "s", From: keptText("A=abc"), Key: "A", Env: "A"}), "its entry A is shorter than 4 bytes"},
 		"more than we can hide":              {secretJob(runners.Secret{Name: "s", From: keptText("A=" + strings.Repeat("a", 300<<10)), Key: "A", Env: "A"}), "too large to be hidden"},
-		"more than we can hide in all forms": {secretJob(runners.Secret{Name: "s", From: keptText("A=" + strings.Repeat("<é/'", 40<<10)), Key: "A", Env: "A"}), "too large to be hidden"},
+		"more than we can hide in all forms": {secretJob(runners.Secret{Name: "s", From: keptText("A=\"" + lines.String() + "\""), Key: "A", Env: "A"}), "too large to be hidden"},
 	} {
 		cfg, job := config(), plain()
 		cfg.Read = readText

@@ -45,7 +45,7 @@ func (f *follower) copy(ctx context.Context, pod *corev1.Pod, container string) 
 			drained.end(true)
 			return f.flush(drained)
 		case ended && pause.given(f.now(), err):
-			return f.write(missing(f.place.in(container), f.now(), container, err))
+			return f.write(missing(f.place.in(container), f.now(), container, f.hider.words(err.Error())))
 		}
 		if drained = nil; err == nil {
 			drained = l
@@ -96,7 +96,7 @@ func (f *follower) stream(ctx context.Context, pod *corev1.Pod, container string
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	opts := &corev1.PodLogOptions{Container: container, Follow: follow, Timestamps: true}
-	l := &lines{container: container, from: f.place.in(container), found: f.place.gap, start: pod.CreationTimestamp.Time}
+	l := &lines{container: container, from: f.place.in(container), found: f.place.gap, start: pod.CreationTimestamp.Time, words: f.hider.words}
 	if !l.from.IsZero() {
 		opts.SinceTime = new(metav1.NewTime(sinceOf(l.from)))
 	}

@@ -106,9 +106,9 @@ func hitchOf(s sight, pod *corev1.Pod) hitch {
 		case c.Status == corev1.ConditionTrue:
 			return held(s.job.Name, pod, s.events)
 		case c.Reason == corev1.PodReasonUnschedulable:
-			return hitch{text: "Unschedulable: " + oneLine(c.Message), class: runners.Infrastructure}
+			return hitch{text: "Unschedulable: " + c.Message, class: runners.Infrastructure}
 		case c.Reason == corev1.PodReasonSchedulingGated:
-			return hitch{text: oneLine(c.Reason + ": " + c.Message)}
+			return hitch{text: c.Reason + ": " + c.Message}
 		}
 	}
 	return hitch{text: "its pod has no node yet"}
@@ -120,7 +120,7 @@ func podless(events []corev1.Event) hitch {
 	if said == nil || said.Type != corev1.EventTypeWarning {
 		return hitch{text: "its pod is not made yet", look: lookPodless}
 	}
-	text := strings.TrimPrefix(oneLine(said.Message), "Error creating: ")
+	text := strings.TrimPrefix(said.Message, "Error creating: ")
 	h := hitch{text: said.Reason + ": " + text, class: runners.Infrastructure, look: lookPodless}
 	switch {
 	case containsAny(text, "must specify"): // The quota counts something that the pod does not name.
@@ -150,7 +150,7 @@ func held(job string, pod *corev1.Pod, events []corev1.Event) hitch {
 		}
 		return hitch{text: "its node has not taken it up yet"}
 	}
-	h := hitch{text: fmt.Sprintf("container %s: %s", name, oneLine(waiting.Reason+": "+waiting.Message)), class: runners.Infrastructure}
+	h := hitch{text: fmt.Sprintf("container %s: %s", name, waiting.Reason+": "+waiting.Message), class: runners.Infrastructure}
 	switch waiting.Reason {
 	case "InvalidImageName":
 		h.class, h.final = runners.Refused, true
@@ -176,7 +176,7 @@ func unpulled(h hitch, name string, waiting *corev1.ContainerStateWaiting, event
 			return e.Reason == "Failed" && strings.Contains(e.Message, "Failed to pull")
 		}); e != nil {
 			cause = e.Message
-			h.text = fmt.Sprintf("container %s: %s: %s", name, waiting.Reason, oneLine(cause))
+			h.text = fmt.Sprintf("container %s: %s: %s", name, waiting.Reason, cause)
 		}
 	}
 	if containsAny(cause, "not found", "NotFound", "manifest unknown", "unauthorized", "authorization failed", "denied", "no match for platform", "no matching manifest", "403 Forbidden", "no basic auth") {
@@ -203,9 +203,9 @@ func creating(job, name string, events []corev1.Event) hitch {
 	switch {
 	case said == nil:
 	case said.Type != corev1.EventTypeWarning:
-		h.text += ": " + oneLine(said.Message)
+		h.text += ": " + said.Message
 	default:
-		h.text, h.class = fmt.Sprintf("container %s: %s: %s", name, said.Reason, oneLine(said.Message)), runners.Infrastructure
+		h.text, h.class = fmt.Sprintf("container %s: %s: %s", name, said.Reason, said.Message), runners.Infrastructure
 		switch missing := absent(said); {
 		case missing && ownSecret(job, said.Message):
 			h.least = remount

@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -20,7 +21,8 @@ const (
 )
 
 // Wait is runners.Runner's. It follows what the watch tells; a job that starts and ends as it should costs no call to the
-// API beside one for each Secret that it refers to and one for each container's log. Whoever waits also ends what is
+// API beside one for each container's log and, each time that a container starts, one for each Secret that the job refers
+// to; its own Secret is read once. A job whose secrets cannot be hidden is ended as runners.Refused. Whoever waits also ends what is
 // to be ended: the job that ran longer than its timeout, and the one that cannot start.
 func (r *Runner) Wait(ctx context.Context, id, uid string, log runners.Log) (runners.Result, error) {
 	if !runners.ValidID(id) {
@@ -39,12 +41,14 @@ type waiter struct {
 	id       string
 	uid      types.UID
 	bell     <-chan struct{}
+	hider    *hider
 	follower *follower
 	copied   <-chan error // gets the follower's end; nil once that was taken
 
-	sight  sight
-	last   resort
-	result *runners.Result // nil until it is known
+	sight   sight
+	last    resort
+	refused error           // why the job is ended that could not be refused before it was made
+	result  *runners.Result // nil until it is known
 }
 
 // run waits until the job has ended and its log was read.
@@ -81,14 +85,13 @@ func (w *waiter) meet(ctx context.Context, log runners.Log) error {
 		w.result = new(lost(fmt.Sprintf("another Job has its name: its uid is %s instead of %s", job.UID, w.uid)))
 		return nil
 	}
-	if err := w.mask(ctx, job, log); err != nil {
-		return err
-	}
-	w.follower, err = newFollower(w.cfg.Cluster.turns, w.pods(), log, time.Now)
+	w.hider = newHider(job, w.secret)
+	w.follower, err = newFollower(w.stream, log, w.hider)
 	return err
 }
 
-// wait takes a step each time something about the job has changed, until it has ended and its log was read.
+// wait takes a step each time something about the job has changed, until it has ended and its log was read. Only then all
+// is known that must be hidden in what the cluster says.
 func (w *waiter) wait(ctx context.Context) error {
 	for {
 		next, err := w.step(ctx)
@@ -96,7 +99,7 @@ func (w *waiter) wait(ctx context.Context) error {
 			return err
 		}
 		if w.result != nil {
-			return w.drain()
+			return w.conclude()
 		}
 		if err := w.sleep(ctx, next); err != nil {
 			return err
@@ -115,6 +118,9 @@ func (w *waiter) step(ctx context.Context) (time.Time, error) {
 	if w.result = v.result; w.result != nil {
 		return time.Time{}, nil
 	}
+	if w.refused != nil && !stopped(w.sight.job) {
+		v.end = &ending{class: runners.Refused, reason: w.refused.Error(), started: v.started}
+	}
 	next := v.next
 	if err == nil {
 		next, err = w.act(ctx, v)
@@ -124,37 +130,6 @@ func (w *waiter) step(ctx context.Context) (time.Time, error) {
 		next = time.Now().Add(againAfter)
 	}
 	return next, nil
-}
-
-// mask tells log the values of the Secrets that the job's containers are given. One that is not there, or not for us to
-// read, has no values to hide: the kubelet does not find it either, or it is what the operator keeps from us.
-func (r *Runner) mask(ctx context.Context, job *batchv1.Job, log runners.Log) error {
-	var values []string
-	given := referencedSecrets(job)
-	for name := range given {
-		secret, err := r.secret(ctx, name)
-		if err != nil {
-			return err
-		}
-		values = append(values, given.values(secret, name)...)
-	}
-	if len(values) > 0 {
-		log.Mask(values...)
-	}
-	return nil
-}
-
-func (r *Runner) secret(ctx context.Context, name string) (*corev1.Secret, error) {
-	ctx, cancel := r.call(ctx)
-	defer cancel()
-	secret, err := r.secrets().Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return &corev1.Secret{}, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("get secret %s, whose values are to be hidden: %w", name, err)
-	}
-	return secret, nil
 }
 
 // look takes up what was heard of the job. A pod that was seen ended is still told of when it is gone, and so is every
@@ -212,6 +187,9 @@ func (w *waiter) act(ctx context.Context, v verdict) (time.Time, error) {
 		next = earlier(next, now.Add(unheardWait))
 	}
 	if v.end != nil {
+		if err := w.shown(ctx, v.end); err != nil {
+			return earlier(next, now.Add(againAfter)), err
+		}
 		_, err := w.end(ctx, w.sight.job, *v.end)
 		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
 			err = nil // It has changed: that is on its way to us.
@@ -220,6 +198,23 @@ func (w *waiter) act(ctx context.Context, v verdict) (time.Time, error) {
 	}
 	again, err := w.last.look(ctx, w.sight.job, w.sight.pods)
 	return earlier(next, again), err
+}
+
+// shown hides in the reason of an ending what must be hidden; what cannot be is reason enough to end the job.
+func (w *waiter) shown(ctx context.Context, e *ending) error {
+	err := w.hider.once(ctx)
+	if errors.Is(err, runners.ErrRefused) {
+		w.refused, err = err, nil
+	}
+	switch {
+	case err != nil:
+		return err
+	case w.refused != nil:
+		e.class, e.reason = runners.Refused, w.refused.Error()
+	default:
+		e.reason = w.hider.words(e.reason)
+	}
+	return nil
 }
 
 // listPods asks for the pods of the Job with this uid.
@@ -255,9 +250,17 @@ func (w *waiter) sleep(ctx context.Context, next time.Time) (err error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	case err = <-w.copied:
-		w.copied = nil
+		err = w.ended(err)
 	}
 	end()
+	return err
+}
+
+// ended takes the follower's end. One that may not show the log is no error: the job is refused, if late.
+func (w *waiter) ended(err error) error {
+	if w.copied = nil; errors.Is(err, runners.ErrRefused) {
+		w.refused, err = err, nil
+	}
 	return err
 }
 
@@ -266,9 +269,25 @@ func (w *waiter) drain() error {
 	if w.copied == nil {
 		return nil
 	}
-	err := <-w.copied
-	w.copied = nil
-	return err
+	return w.ended(<-w.copied)
+}
+
+// conclude waits for the rest of the log, and hides in the result what must be hidden.
+func (w *waiter) conclude() error {
+	if err := w.drain(); err != nil {
+		return err
+	}
+	if w.refused != nil {
+		w.result = new(unshown(*w.result, w.refused))
+		return nil
+	}
+	w.result.Reason = w.hider.words(w.result.Reason)
+	return nil
+}
+
+// unshown is the result of a job of which nothing may be shown.
+func unshown(res runners.Result, why error) runners.Result {
+	return runners.Result{Class: runners.Refused, ExitCode: res.ExitCode, Reason: why.Error(), StartedAt: res.StartedAt, EndedAt: res.EndedAt}
 }
 
 // earlier is the earlier one of two times, of which zero is never.

@@ -175,8 +175,8 @@ func envData(t *testing.T, k Kit) {
 	}
 }
 
-// secretHidden has a task print a secret wherever it can. What the log was told to hide before its first byte must
-// suffice to hide it, also for one who joins.
+// secretHidden has a task print a secret wherever it can. What the log was told to hide in time must suffice to
+// hide it, also for one who joins.
 func secretHidden(t *testing.T, k Kit) {
 	const value, shifted = "s3cr3t of the operator", "t3ds3u pg uif pqfsbups"
 	job := k.Job(t, `printf %s "$TOKEN" | tr a-z b-za; echo; echo "plain $TOKEN"; printf %s "$TOKEN" | base64

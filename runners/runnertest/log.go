@@ -16,8 +16,8 @@ import (
 type Log struct {
 	mu     sync.Mutex
 	data   []byte
-	masked []string      // told before the first byte
-	late   int           // how many were told after it
+	masked []string
+	late   int           // how many of masked were told after they had been written
 	change chan struct{} // closed at the next write; nil when nobody waits
 }
 
@@ -40,9 +40,10 @@ func (l *Log) Resume() (string, error) { return "", nil }
 func (l *Log) Mask(values ...string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if len(l.data) > 0 {
-		l.late += len(values)
-		return
+	for _, v := range values {
+		if v != "" && bytes.Contains(l.data, []byte(v)) {
+			l.late++
+		}
 	}
 	l.masked = append(l.masked, values...)
 }
@@ -54,13 +55,13 @@ func (l *Log) Bytes() []byte {
 	return bytes.Clone(l.data)
 }
 
-// hider hides what was told in time, and fails the test if something was told too late.
+// hider hides what was told, and fails the test if something was told too late.
 func (l *Log) hider(t *testing.T) *mask.Masker {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.late > 0 {
-		t.Errorf("log: %d values to hide were told after the first byte", l.late)
+		t.Errorf("log: %d values to hide were told after they had been written", l.late)
 	}
 	m, err := mask.New(l.masked...)
 	if err != nil {
