@@ -81,6 +81,18 @@ func (r *Runner) values(job runners.Job) (map[string]string, error) {
 	return values, nil
 }
 
+// keptNow are the values of the job's secrets as they are now, none if they cannot be read.
+func (r *Runner) keptNow(job runners.Job) []string {
+	if r.cfg.Read == nil {
+		return nil
+	}
+	values, err := r.values(job)
+	if err != nil {
+		return nil
+	}
+	return handed{Env: values}.secret()
+}
+
 // secret are the values that must not be shown, in an order of their own.
 func (h handed) secret() []string {
 	var all []string

@@ -3,9 +3,11 @@ package local_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -90,6 +92,39 @@ func TestSecretChangesMeanwhile(t *testing.T) {
 	}
 	if got, want := log.Text(t, "task"), "it is ***\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// toldLog notes what it is told to hide.
+type toldLog struct {
+	nopLog
+	told []string
+}
+
+func (l *toldLog) Mask(values ...string) { l.told = append(l.told, values...) }
+
+// TestWaitTellsSecrets lets who waits hide what the job says by other ways than its log, as far as it can be known.
+func TestWaitTellsSecrets(t *testing.T) {
+	t.Parallel()
+	cfg := config(t)
+	k := keep(&cfg)
+	k["token"] = []byte("the-value")
+	job := shell(t, "true")
+	job.Secrets = []runners.Secret{k.env("token", "TOKEN")}
+	r := newRunner(t, cfg)
+	uid, err := r.Start(t.Context(), job)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range [][]string{{"the-value"}, nil} {
+		var log toldLog
+		if _, err := r.Wait(t.Context(), job.ID, uid, &log); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(log.told, want) {
+			t.Errorf("told %q, want %q", log.told, want)
+		}
+		delete(k, "token")
 	}
 }
 
@@ -211,7 +246,9 @@ func TestSecretsTooLarge(t *testing.T) {
 	t.Parallel()
 	cfg := config(t)
 	k := keep(&cfg)
-	k["a"] = bytes.Repeat([]byte("<é/'"), 40<<10)
+	for i := 0; len(k["a"]) < 250<<10; i++ {
+		k["a"] = fmt.Appendf(k["a"], "é<>&'+%dé<>&'+\n", i)
+	}
 	job := shell(t, "true")
 	job.Secrets = []runners.Secret{k.env("a", "A")}
 	if _, err := newRunner(t, cfg).Start(t.Context(), job); !errors.Is(err, runners.ErrRefused) || !strings.Contains(err.Error(), "too large to be hidden") {

@@ -13,8 +13,8 @@ import (
 	"github.com/millrace-ci/millrace/runners"
 )
 
-// Wait is runners.Runner's. It tells log nothing to hide: the keeper, who alone knows the values that the job was given,
-// hides them in all that it writes. Whoever joins later could only read what is kept by then.
+// Wait is runners.Runner's. What the job was given its keeper hides in all that it writes, since it alone knows that for
+// sure. What is kept now is told to log as well, for what the job says by other ways; what cannot be read any more is not.
 func (r *Runner) Wait(ctx context.Context, id, uid string, log runners.Log) (runners.Result, error) {
 	if !runners.ValidID(id) {
 		return lost("no job has such an id"), nil
@@ -29,6 +29,7 @@ func (r *Runner) Wait(ctx context.Context, id, uid string, log runners.Log) (run
 	case o.UID != uid:
 		return lost("another job has its id: " + o.UID + " instead of " + uid), nil
 	}
+	log.Mask(r.keptNow(o.Job)...)
 	res, err := r.follow(ctx, f, log)
 	if err != nil {
 		return runners.Result{}, fmt.Errorf("wait for job %s: %w", id, err)
