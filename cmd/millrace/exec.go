@@ -163,6 +163,7 @@ func execHere(ctx context.Context, s streams, dir string, plans []*run.Snapshot)
 			_ = listProblems(s.err, plan.Problems)
 			continue
 		}
+		plan.Lane = nil // there is nobody else here to wait for
 		var r run.Run
 		r, err = newPrinter(s.out, mem, a).run(ctx, plan)
 		failed = failed || r.State != run.Succeeded

@@ -21,7 +21,8 @@ import (
 // explained is one pipeline's line of explain.
 type explained struct {
 	pipeline.Explanation
-	Tasks []explainedTask `json:"tasks,omitempty"` // with --params or --manifests
+	Lane  *pipeline.Concurrency `json:"lane,omitempty"`  // in which its run would stand
+	Tasks []explainedTask       `json:"tasks,omitempty"` // with --params or --manifests
 }
 
 type explainedTask struct {
@@ -102,6 +103,9 @@ func (x explainFlags) explain(ctx context.Context, dir string, t tree, e trigger
 	lines := []explained{}
 	for _, d := range agent.Decide(t.files, c) {
 		line := explained{Explanation: d.Explanation}
+		if d.Run != nil && d.Run.Lane != nil {
+			line.Lane = &d.Run.Lane.Concurrency
+		}
 		if d.Run != nil && (x.params || x.manifests) {
 			line.Tasks = tasksOf(d.Run, x.params)
 			draw(d.Run, line.Tasks)
@@ -140,6 +144,9 @@ func explainText(out io.Writer, lines []explained) error {
 			verdict = "RUNS"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", verdict, l.Pipeline, l.File, l.Reason)
+		if l.Lane != nil {
+			fmt.Fprintf(w, "\t\t\tin lane %s\n", l.Lane)
+		}
 	}
 	for _, l := range lines {
 		for _, t := range l.Tasks {

@@ -74,6 +74,9 @@ func showRun(ctx context.Context, s streams, cl *client, id string, output forma
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 		fmt.Fprintf(w, "%s\t%s  %s\n", r.Pipeline, r.State, r.Reason)
 		fmt.Fprintf(w, "commit\t%.12s of %s, %s by %s\n", r.Commit, r.Repo, r.Ref, r.Actor)
+		if l := r.Lane; l != nil && l.Position > 0 {
+			fmt.Fprintf(w, "lane\t%q: number %d of those that wait, behind run %s\n", l.Group, l.Position, l.Before)
+		}
 		fmt.Fprintf(w, "page\t%s\n", r.URL)
 		if r.Status != nil && r.Status.Error != "" {
 			fmt.Fprintf(w, "status\tNOT told: %s\n", r.Status.Error)

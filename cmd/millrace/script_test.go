@@ -82,13 +82,15 @@ func startGitea(ts *testscript.TestScript, _ bool, args []string) {
 	*ts.Value(theForge{}).(**giteatest.Server) = forge
 }
 
-// push makes the repository OWNER/NAME with .millrace.yaml and tells millrace at ADDRESS, signed with the secret
-// `hush`: push OWNER/NAME FILE.
+// push pushes .millrace.yaml to the repository OWNER/NAME, which it makes when it is new, and tells millrace at ADDRESS,
+// signed with the secret `hush`: push OWNER/NAME FILE.
 func push(ts *testscript.TestScript, _ bool, args []string) {
 	forge := *ts.Value(theForge{}).(**giteatest.Server)
 	owner, name, _ := strings.Cut(args[0], "/")
-	ts.Check(forge.CreateRepo(owner, name))
-	forge.AddHook("http://"+ts.Getenv("ADDRESS")+"/hooks/gitea", "hush")
+	if _, err := os.Stat(forge.Dir(owner, name)); err != nil {
+		ts.Check(forge.CreateRepo(owner, name))
+		forge.AddHook("http://"+ts.Getenv("ADDRESS")+"/hooks/gitea", "hush")
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	w, err := forgekit.Clone(ctx, forge.CloneURL(owner, name), "main")
