@@ -112,7 +112,7 @@ func (w *world) pushAll(ctx context.Context, c *census) ([]string, error) {
 	for i := range width {
 		fmt.Fprintf(&tasks, "      - {name: stone-%d, uses: script@v1, with: {IMAGE: %s, SCRIPT: 'echo ground $TASK_ID'}}\n", i, labtest.Busybox)
 	}
-	files := map[string]string{".millrace.yaml": "name: grind\non: push\nstages:\n  - name: all\n    parallel: true\n    tasks:\n" + tasks.String()}
+	files := map[string]string{".millrace.yaml": "name: grind\non: push\nconcurrency: {group: '{commit}'}\nstages:\n  - name: all\n    parallel: true\n    tasks:\n" + tasks.String()}
 	tree, err := forgekit.Clone(ctx, w.forge.clone("flour"), "main")
 	if err != nil {
 		return nil, err

@@ -17,6 +17,7 @@ import (
 // other when it is back.
 const counting = `name: count
 on: push
+concurrency: {group: "{commit}"}
 stages:
   - name: all
     parallel: true
@@ -49,7 +50,7 @@ func TestOutage(t *testing.T) {
 	w.lab.Kill(t, labtest.APIServer)
 	gone := time.After(time.Minute)
 	w.step("the API server is killed")
-	files[".millrace.yaml"] = fmt.Sprintf("name: count\non: push\nstages: [{name: one, tasks: [{name: only, uses: script@v1, with: {IMAGE: %s, SCRIPT: 'echo second 1'}}]}]\n", labtest.Busybox)
+	files[".millrace.yaml"] = fmt.Sprintf("name: count\non: push\nconcurrency: {group: '{commit}'}\nstages: [{name: one, tasks: [{name: only, uses: script@v1, with: {IMAGE: %s, SCRIPT: 'echo second 1'}}]}]\n", labtest.Busybox)
 	during := w.forge.push(t, "flour", "During", files)
 	poll(t, time.Minute, "the push is planned", func() bool { return len(w.runs(during)) == 1 })
 	w.step("something is pushed")
