@@ -50,7 +50,7 @@ func ParseMessage(message string, want map[string]Part) (map[string]string, erro
 	tagged, digest, isImage := strings.Cut(strings.TrimSpace(first), "@")
 	for name, part := range want {
 		if part != Whole && !isImage {
-			return nil, fmt.Errorf("output %s: the job left no name of an image with its digest, but %.80q", name, first)
+			return nil, fmt.Errorf("output %s: the job left no name of an image with its digest, but %q", name, first)
 		}
 		switch part {
 		case Whole:
