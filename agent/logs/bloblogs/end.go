@@ -89,3 +89,15 @@ func (s *Logs) join(ctx context.Context, to io.Writer, k logs.Key, name string) 
 		}
 	}
 }
+
+// Forget keeps the contract. One round trip to Redis, one to the bucket for a list, and one for each object that is there:
+// all that begins with the name of the run, also what a writer left that was killed.
+func (s *Logs) Forget(ctx context.Context, run string, keys []logs.Key) error {
+	if !plain(run) {
+		return fmt.Errorf("forget logs: %q is not the name of a run", run)
+	}
+	if err := s.live.Forget(ctx, run, keys); err != nil {
+		return err
+	}
+	return s.removeAll(ctx, run+"/")
+}

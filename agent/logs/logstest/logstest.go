@@ -46,6 +46,7 @@ func Run(t *testing.T, maxSize int, open func(t *testing.T) logs.Logs) {
 		{"a reader who waits ends with its context", waitEndsWithContext},
 		{"many may wait", manyWait},
 		{"a log that is too long says so once", dropsWhatIsTooMuch},
+		{"the logs of a run are forgotten, and no others", forgets},
 	}
 	for _, l := range laws {
 		t.Run(l.name, func(t *testing.T) {

@@ -61,6 +61,17 @@ func (s *Logs) Append(_ context.Context, k logs.Key, offset int64, data []byte) 
 	return nil
 }
 
+// Forget keeps the contract.
+func (s *Logs) Forget(_ context.Context, _ string, keys []logs.Key) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range keys {
+		delete(s.logs, k)
+	}
+	s.wake()
+	return nil
+}
+
 // End keeps the contract.
 func (s *Logs) End(_ context.Context, k logs.Key) error {
 	s.mu.Lock()

@@ -141,6 +141,24 @@ func (s *Logs) End(ctx context.Context, k logs.Key) error {
 	return nil
 }
 
+// Forget keeps the contract. One round trip.
+func (s *Logs) Forget(ctx context.Context, run string, keys []logs.Key) error {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		var err error
+		if names[i], err = stream(k); err != nil {
+			return fmt.Errorf("forget logs of %s: %w", run, err)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	if err := s.rdb.Unlink(ctx, names...).Err(); err != nil {
+		return fmt.Errorf("forget logs of %s: %w", run, err)
+	}
+	return nil
+}
+
 // Cut drops what lies before an offset, which the caller has put elsewhere, and tells what the stream holds afterwards:
 // of a log that has not ended at least the last 64 KiB. Of a log that has ended and was dropped as a whole an hour long
 // the mark is kept that says so. What was cut stays cut. One round trip.
