@@ -12,6 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/millrace-ci/millrace/triggers"
 	"github.com/millrace-ci/millrace/triggers/inbox"
 )
 
@@ -94,6 +95,31 @@ func TestDiskFails(t *testing.T) {
 	if got := f.number("millrace_spool_bytes"); got != 0 {
 		t.Errorf("the spool says that it takes %v bytes, want 0", got)
 	}
+}
+
+// TestNothingIsRemovedWhileItIsOnItsWay: a delivery that Run has in hand is still in the folder, whatever happens there.
+func TestNothingIsRemovedWhileItIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	asked := make(chan struct{}, 1000)
+	behind := newMoody(away)
+	f := open(t, newDir(t), behind)
+	f.keep(0, 3)
+	behind.set(func(ctx context.Context, d triggers.Delivery) error {
+		asked <- struct{}{}
+		return hanging(ctx, d)
+	})
+	stop := f.run()
+	<-asked
+	f.SetSync(func(*os.File) error { return errors.New("input/output error") })
+	if _, err := f.Keep(t.Context(), delivery(3)); err == nil {
+		t.Error("kept on a disk that fails")
+	}
+	if got := f.files(); len(got) != 1 {
+		t.Errorf("the folder holds %v, want the segment of what is on its way", got)
+	}
+	behind.set(nil)
+	stop()
+	f.behindHas(ids(0, 3))
 }
 
 // TestDiskAndInboxFail: with nothing in the spool, it is callers that find out that the inbox is back.

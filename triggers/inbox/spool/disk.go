@@ -71,6 +71,16 @@ func (k *disk) add(ctx context.Context, d triggers.Delivery) (inbox.Receipt, err
 	return inbox.Receipt{ID: d.ID}, e.group.wait(ctx)
 }
 
+// ordinary is more than most deliveries take, in bytes.
+const ordinary = 64 << 10
+
+// hasRoom tells whether an ordinary delivery fits.
+func (k *disk) hasRoom() bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return !k.closed && k.taken+ordinary+headerBytes <= k.max
+}
+
 // find returns a delivery that waits, if it is on the disk for good and the index knows it.
 func (k *disk) find(id string) (triggers.Delivery, bool) {
 	k.mu.Lock()

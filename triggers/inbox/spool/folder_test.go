@@ -180,7 +180,7 @@ func TestEveryFlippedByte(t *testing.T) {
 			t.Fatalf("byte %d: %d deliveries are left of 3", i, len(got))
 		}
 		for _, r := range got {
-			if want := delivery(positions2(r.ID)); cmp.Diff(want, r.Delivery) != "" {
+			if want := delivery(positions([]string{r.ID})[0]); cmp.Diff(want, r.Delivery) != "" {
 				t.Fatalf("byte %d: a delivery was changed: %s", i, cmp.Diff(want, r.Delivery))
 			}
 		}
@@ -198,9 +198,6 @@ func TestEveryFlippedByte(t *testing.T) {
 		}
 	}
 }
-
-// positions2 is the number of a delivery by its id.
-func positions2(id string) int { return positions([]string{id})[0] }
 
 // TestRecordInABody: a sender who writes a record into a body has no delivery of his own made of it.
 func TestRecordInABody(t *testing.T) {

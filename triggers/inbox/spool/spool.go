@@ -118,15 +118,20 @@ func (s *Spool) Keep(ctx context.Context, d triggers.Delivery) (inbox.Receipt, e
 	return inbox.Receipt{}, fmt.Errorf("keep delivery: %w", s.refused(err))
 }
 
+// Takes tells whether a delivery would be kept on this disk now, for all that is known.
+func (s *Spool) Takes() bool { return s.cfg.MaxBytes > 0 && s.disk.hasRoom() }
+
 // Get is inbox.Inbox's. A delivery that is on this disk, and that the inbox behind does not give, is not planned yet.
+// While that one is away it is not asked for what is here.
 func (s *Spool) Get(ctx context.Context, id string) (inbox.Record, error) {
 	d, ok := s.disk.find(id)
 	if !ok {
 		return s.Inbox.Get(ctx, id)
 	}
-	soon, cancel := context.WithTimeout(ctx, s.patience(d))
-	defer cancel()
-	if r, err := s.Inbox.Get(soon, id); err == nil { // it may have more to say
+	if s.isAway() {
+		return inbox.Record{Delivery: d}, nil
+	}
+	if r, err := s.Inbox.Get(ctx, id); err == nil { // it may have more to say
 		return r, nil
 	}
 	return inbox.Record{Delivery: d}, nil
@@ -148,6 +153,12 @@ func (s *Spool) near() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.away == nil && s.disk.empty()
+}
+
+func (s *Spool) isAway() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.away != nil
 }
 
 // leave notes that the inbox behind is away.
