@@ -81,8 +81,9 @@ func (l *loop[T]) run(intake, work context.Context) error {
 		for _, lease := range leases {
 			ctx := l.hold(work, lease)
 			handlers.Go(func() {
-				defer func() { free <- struct{}{} }()
-				l.finish(ctx, lease, l.safely(ctx, lease, func() error { return l.handle(intake, ctx, lease) }))
+				err := l.safely(ctx, lease, func() error { return l.handle(intake, ctx, lease) })
+				free <- struct{}{} // its end is told while the next item is leased: the two share the server's fsync
+				l.finish(ctx, lease, err)
 			})
 		}
 	}

@@ -64,6 +64,7 @@ type Queue[T any] struct {
 	rdb           redis.UniversalClient
 	stream, ids   string
 	dead, deadIDs string
+	acks          acks
 	lastSweep     atomic.Int64 // Unix nanoseconds
 }
 
@@ -134,29 +135,19 @@ func (q *Queue[T]) Renew(ctx context.Context, leases ...queue.Lease[T]) (lost []
 	return lost, nil
 }
 
-// Ack keeps the contract. One round trip.
-func (q *Queue[T]) Ack(ctx context.Context, l queue.Lease[T]) error {
-	return q.end(ctx, ackScript, "acknowledge", l)
-}
-
 // Return keeps the contract. One round trip. An item returned at once is leased at once, also by a Lease that waits
 // already; one returned for later is noticed at most a second after its time.
 func (q *Queue[T]) Return(ctx context.Context, l queue.Lease[T], after time.Duration) error {
 	after = min(max(after, 0), q.cfg.LeaseTime)
-	return q.end(ctx, returnScript, "return", l, milliseconds(after), milliseconds(q.cfg.LeaseTime))
-}
-
-// end runs a script that ends a lease and answers whether it was still held.
-func (q *Queue[T]) end(ctx context.Context, script *redis.Script, verb string, l queue.Lease[T], more ...any) error {
 	entry, deliveries := splitToken(l.Token)
-	args := append([]any{l.Worker, entry, deliveries, l.Item.ID}, more...)
-	held, err := script.Run(ctx, q.rdb, []string{q.stream, q.ids}, args...).Bool()
+	args := []any{l.Worker, entry, deliveries, milliseconds(after), milliseconds(q.cfg.LeaseTime)}
+	held, err := returnScript.Run(ctx, q.rdb, []string{q.stream, q.ids}, args...).Bool()
 	if err == nil && !held {
 		q.cfg.Metrics.LeasesLost(q.cfg.Kind, 1)
 		err = queue.ErrLeaseLost
 	}
 	if err != nil {
-		return fmt.Errorf("%s %s in queue %s: %w", verb, l.Item.ID, q.cfg.Name, err)
+		return fmt.Errorf("return %s in queue %s: %w", l.Item.ID, q.cfg.Name, err)
 	}
 	return nil
 }

@@ -1,9 +1,9 @@
 -- Ends a lease and frees its entry, at once or after a time.
 -- KEYS: stream, ids
--- ARGV: worker, entry id, deliveries, item id, time until it is free in ms, lease time in ms
+-- ARGV: worker, entry id, deliveries, time until it is free in ms, lease time in ms
 -- Returns: 1, or 0 when the lease is lost
-local worker, entry, deliveries, id = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local after, lease = tonumber(ARGV[5]), tonumber(ARGV[6])
+local worker, entry, deliveries = ARGV[1], ARGV[2], ARGV[3]
+local after, lease = tonumber(ARGV[4]), tonumber(ARGV[5])
 if not held(worker, entry, deliveries) then
 	return 0
 end
