@@ -48,8 +48,9 @@ type Forge struct {
 	Source       triggers.Source
 	Access       Access
 	Status       report.Notifier
-	SSH          string   // ssh://USER@HOST[:PORT], where repositories are cloned with a key; "": git@ the host of Access
-	Repositories []string // globs over owner/name of those it acts on; none: all
+	SSH          string        // ssh://USER@HOST[:PORT], where repositories are cloned with a key; "": git@ the host of Access
+	Repositories []string      // globs over owner/name of those it acts on; none: all
+	Poll         time.Duration // how often its repositories are looked at for pushes that it cannot tell; 0: it tells
 }
 
 // Runner is one configured runner.
@@ -71,6 +72,7 @@ type Queues struct {
 	Plan   queue.Queue[string]                    // ids of deliveries
 	Report queue.Queue[string]                    // ids of runs
 	Reap   queue.Queue[string]                    // one item: whoever holds it is the reaper
+	Gaps   queue.Queue[string]                    // one item: whoever holds it looks for missed pushes
 	Work   func(line string) queue.Queue[Attempt] // a runner's attempts
 }
 
@@ -101,6 +103,7 @@ type Config struct {
 	Logs   logs.Logs
 
 	LeaseTime time.Duration // of the queues; leases are renewed three times in it, and the reaper goes round once
+	GapsEvery time.Duration // between two looks at a repository for pushes that no delivery told
 	KeepFor   time.Duration // how long planned deliveries are kept
 	KeepBytes int64         // how many bytes of them at most
 	StopGrace time.Duration // between asking a task to end and ending it
@@ -119,7 +122,7 @@ func (c Config) Validate() error {
 	}
 	need(c.Name != "", "name")
 	need(c.Definitions != nil, "reader of definitions")
-	need(c.Heads != nil || c.Refs == nil, "reader of refs")
+	need(c.Refs == nil || c.Heads != nil && c.Queues.Gaps != nil && c.GapsEvery > 0, "reader of refs, line for gaps, or time between two looks")
 	need(c.Inbox != nil && c.Runs != nil && c.Plans != nil && c.Logs != nil, "inbox, store or logs")
 	need(c.Queues.Plan != nil && c.Queues.Report != nil && c.Queues.Reap != nil && c.Queues.Work != nil, "queue")
 	need(c.LeaseTime > 0, "lease time")
@@ -149,8 +152,12 @@ func (a *Agent) Run(intake, work context.Context) error {
 	g, intake := errgroup.WithContext(intake)
 	if a.cfg.Roles.Plan {
 		g.Go(func() error { return a.planning().run(intake, work) })
-		g.Go(func() error { return a.keepReaping(intake) })
+		g.Go(func() error { return a.keepInLine(intake, a.cfg.Queues.Reap, reapItem) })
 		g.Go(func() error { return a.reaping().run(intake, work) })
+		if a.cfg.Refs != nil {
+			g.Go(func() error { return a.keepLooking(intake) })
+			g.Go(func() error { return a.looking().run(intake, work) })
+		}
 	}
 	if a.cfg.Roles.Work {
 		g.Go(func() error { return a.watcher.run(intake, a.cfg.Runs) })

@@ -11,7 +11,9 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -52,6 +54,12 @@ type house struct {
 	plan    *memq.Queue[string]
 	report  *memq.Queue[string]
 	reap    *memq.Queue[string]
+	gaps    *memq.Queue[string]
+	unnoted atomic.Bool   // nothing that is heard can be noted
+	every   time.Duration // between two looks at a repository; 0: gapsEvery
+	poll    time.Duration // of the forge
+	repos   []string      // that the forge is configured for
+	again   *redeliverer  // what the forge can be asked for, if not nil
 	work    *memq.Queue[agent.Attempt]
 	made    int
 	looks   int // how often a lane was looked at
@@ -63,12 +71,15 @@ type house struct {
 
 const lease = 10 * time.Second
 
+// gapsEvery is the time between two looks at a repository.
+const gapsEvery = 10 * time.Minute
+
 func newHouse(t *testing.T, files ...string) *house {
 	cfg := memq.Config{LeaseTime: lease}
 	h := &house{
-		t: t, inbox: meminbox.New(), store: memstore.New(), refs: memstore.NewRefs(), git: &fakeGit{}, logs: memlogs.New(), capacity: 4,
+		t: t, inbox: meminbox.New(), store: memstore.New(), refs: memstore.NewRefs(), git: &fakeGit{}, logs: memlogs.New(), capacity: 4, repos: []string{"mill/*"},
 		forge: &fakeForge{}, runner: newFakeRunner(),
-		plan: memq.New[string](cfg), report: memq.New[string](cfg), reap: memq.New[string](cfg), work: memq.New[agent.Attempt](cfg),
+		plan: memq.New[string](cfg), report: memq.New[string](cfg), reap: memq.New[string](cfg), gaps: memq.New[string](cfg), work: memq.New[agent.Attempt](cfg),
 	}
 	for i, text := range files {
 		h.files.files = append(h.files.files, triggers.File{Path: fmt.Sprintf(".millrace/%d.yaml", i), Data: []byte(text)})
@@ -103,16 +114,20 @@ func (h *house) idle() *agent.Agent {
 	if runner == nil {
 		runner = h.runner
 	}
+	var source triggers.Source = h.forge
+	if h.again != nil {
+		source = h.again
+	}
 	a, err := agent.New(agent.Config{
 		Name: fmt.Sprintf("agent-%d", h.made), URL: "http://millrace.test", Roles: agent.Roles{Plan: true, Work: true, Report: true},
-		Forges:  map[string]agent.Forge{"gitea": {Source: h.forge, Access: h.forge, Status: h.forge, Repositories: []string{"mill/*"}}},
+		Forges:  map[string]agent.Forge{"gitea": {Source: source, Access: h.forge, Status: h.forge, Repositories: h.repos, Poll: h.poll}},
 		Runners: map[string]agent.Runner{"local": {Kind: "local", Line: "local", Capacity: h.capacity, Runner: runner}}, DefaultRunner: "local",
 		Catalogue: template.Builtin(template.Platform{}), Definitions: &h.files, Heads: h.git,
 		Secrets: h.secrets, Token: func(run, task string, attempt int) string {
 			return fmt.Sprintf("token-of-%s-%s-%d", run, task, attempt)
 		},
-		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
-		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: h.refs, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20,
+		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Gaps: h.gaps, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
+		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: &sickRefs{h.refs, h}, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20, GapsEvery: cmp.Or(h.every, gapsEvery),
 		Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: cmp.Or(h.log, slog.New(slog.DiscardHandler)),
 	})
 	if err != nil {
@@ -152,6 +167,19 @@ func (s *sickStore) Lane(ctx context.Context, name string) (run.Lane, error) {
 	return s.Store.Lane(ctx, name)
 }
 
+// sickRefs can note nothing at times.
+type sickRefs struct {
+	*memstore.Refs
+	h *house
+}
+
+func (s *sickRefs) Note(ctx context.Context, heard store.Heard) (string, error) {
+	if s.h.unnoted.Load() {
+		return "", errWeather
+	}
+	return s.Refs.Note(ctx, heard)
+}
+
 // sickLogs loses the end of an output.
 type sickLogs struct {
 	*memlogs.Logs
@@ -187,6 +215,9 @@ func (h *house) push(a *agent.Agent, e triggers.Event) string {
 	if err != nil {
 		h.t.Fatal(err)
 	}
+	if e.Request == nil {
+		h.git.set(e.Ref, e.After)
+	}
 	key := e.ID
 	d := triggers.Delivery{ID: triggers.DeliveryID("gitea", key), Forge: "gitea", Key: key, Kind: string(e.Kind), Hook: h.hook, Body: body, At: time.Now().UTC()}
 	receipt, err := h.inbox.Keep(h.t.Context(), d)
@@ -199,6 +230,12 @@ func (h *house) push(a *agent.Agent, e triggers.Event) string {
 		}
 	}
 	return receipt.ID
+}
+
+// after lets time pass until everything has come to rest.
+func (h *house) after(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
 }
 
 // runs returns all runs, oldest first.
@@ -269,6 +306,12 @@ func (g *fakeGit) set(ref, commit string) {
 	if g.refs[flour][ref] = commit; commit == "" {
 		delete(g.refs[flour], ref)
 	}
+}
+
+func (g *fakeGit) fails(err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.err = err
 }
 
 // flour is where mill/flour is fetched from.

@@ -9,8 +9,11 @@ import (
 	"github.com/millrace-ci/millrace/triggers"
 )
 
-// kindReplay is the kind of the deliveries that are replays.
-const kindReplay = "replay"
+// Kinds of the deliveries that no forge sent.
+const (
+	kindRecovered = "recovered" // a push that none told, and a look found
+	kindReplay    = "replay"    // somebody asked for it
+)
 
 // ownKey is how the keys of our own deliveries begin. No Heading lets a colon through, so nobody else can send one.
 const ownKey = "millrace:"

@@ -24,12 +24,12 @@ func (a *Agent) reaping() *loop[string] {
 	}
 }
 
-// keepReaping keeps the item in line, so that there is a reaper even after Redis lost what it held.
-func (a *Agent) keepReaping(intake context.Context) error {
+// keepInLine keeps the one item of a line in it, so that somebody holds it even after Redis lost what it held.
+func (a *Agent) keepInLine(intake context.Context, line queue.Queue[string], item string) error {
 	for {
-		err := a.cfg.Queues.Reap.Push(intake, queue.Item[string]{ID: reapItem, Value: reapItem})
+		err := line.Push(intake, queue.Item[string]{ID: item, Value: item})
 		if err != nil && intake.Err() == nil {
-			a.cfg.Log.WarnContext(intake, "reaper not put in line", "err", err)
+			a.cfg.Log.WarnContext(intake, "item not put in line", "item", item, "err", err)
 		}
 		if !wait(intake, a.cfg.LeaseTime) {
 			return nil

@@ -11,6 +11,8 @@ type Agent struct {
 	planned, runs, tasks, told *prometheus.CounterVec
 	waited, ran                prometheus.Histogram
 	busy, live, unplanned      prometheus.Gauge
+	looks                      *prometheus.CounterVec
+	recovered, redelivered     prometheus.Counter
 }
 
 // NewAgent registers the agent's numbers.
@@ -20,14 +22,17 @@ func NewAgent(reg prometheus.Registerer) *Agent {
 		runs:    counter(reg, "millrace_runs_ended_total", "Runs that reached a final state, by state.", "state", "succeeded", "failed", "canceled", "skipped"),
 		tasks: counter(reg, "millrace_attempts_ended_total", "Attempts that ended, by class of their result.", "class",
 			"succeeded", "failure", "timeout", "canceled", "infrastructure", "lost", "refused"),
-		told:      counter(reg, "millrace_notices_total", "Notices, by outcome.", "outcome", "told", "retried", "given_up"),
-		waited:    histogram(reg, "millrace_task_wait_seconds", "Time from a task's place in line to its start.", duration),
-		ran:       histogram(reg, "millrace_task_seconds", "Time from a task's start to its end.", duration),
-		busy:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_attempts_held", Help: "Attempts that this process's workers hold."}),
-		live:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_live_runs", Help: "Runs that want something still, as the reaper saw them last; 0 where another process reaps."}),
-		unplanned: prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_unplanned_deliveries", Help: "Deliveries not planned yet, at most 500, as the reaper saw them last; 0 where another process reaps."}),
+		told:        counter(reg, "millrace_notices_total", "Notices, by outcome.", "outcome", "told", "retried", "given_up"),
+		waited:      histogram(reg, "millrace_task_wait_seconds", "Time from a task's place in line to its start.", duration),
+		ran:         histogram(reg, "millrace_task_seconds", "Time from a task's start to its end.", duration),
+		busy:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_attempts_held", Help: "Attempts that this process's workers hold."}),
+		live:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_live_runs", Help: "Runs that want something still, as the reaper saw them last; 0 where another process reaps."}),
+		looks:       counter(reg, "millrace_looks_total", "Looks at a repository for missed pushes, by outcome.", "outcome", "seen", "failed"),
+		recovered:   prometheus.NewCounter(prometheus.CounterOpts{Name: "millrace_pushes_recovered_total", Help: "Pushes that no delivery told and a look found."}),
+		redelivered: prometheus.NewCounter(prometheus.CounterOpts{Name: "millrace_redeliveries_asked_total", Help: "Failed deliveries that a forge was asked to send again."}),
+		unplanned:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_unplanned_deliveries", Help: "Deliveries not planned yet, at most 500, as the reaper saw them last; 0 where another process reaps."}),
 	}
-	reg.MustRegister(a.busy, a.live, a.unplanned)
+	reg.MustRegister(a.busy, a.live, a.unplanned, a.recovered, a.redelivered)
 	return a
 }
 
@@ -57,3 +62,12 @@ func (a *Agent) LiveRuns(n int) { a.live.Set(float64(n)) }
 
 // Unplanned says how many deliveries wait to be planned.
 func (a *Agent) Unplanned(n int) { a.unplanned.Set(float64(n)) }
+
+// Looked counts a look at a repository for missed pushes: outcome is seen or failed.
+func (a *Agent) Looked(outcome string) { a.looks.WithLabelValues(outcome).Inc() }
+
+// PushRecovered counts a push that a look found.
+func (a *Agent) PushRecovered() { a.recovered.Inc() }
+
+// Redelivered counts deliveries that a forge was asked to send again.
+func (a *Agent) Redelivered(n int) { a.redelivered.Add(float64(n)) }

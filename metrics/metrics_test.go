@@ -21,7 +21,7 @@ func registered(t *testing.T) (*prometheus.Registry, *metrics.Door, *metrics.Spo
 	reg := prometheus.NewPedanticRegistry()
 	door := metrics.NewDoor(reg, "NAME")
 	spool := metrics.NewSpool(reg)
-	queue := metrics.NewQueue(reg, "plan", "work", "report", "reap")
+	queue := metrics.NewQueue(reg, "plan", "work", "report", "reap", "gaps")
 	agent := metrics.NewAgent(reg)
 	return reg, door, spool, queue, agent
 }

@@ -34,7 +34,7 @@ type Refs interface {
 	Due(ctx context.Context, at time.Time, limit int) ([]Watch, error)
 	// Sights returns what is noted of a repository, by ref.
 	Sights(ctx context.Context, forge, repo string) (map[string]Sight, error)
-	// Looked ends a look: it keeps w's Seen and Suspicions, notes the refs of found that nothing is noted of, forgets
+	// Looked ends a look: it keeps what w says of what was seen, notes the refs of found that nothing is noted of, forgets
 	// those of gone that a deletion was the last of, and makes the repository due at next, or at what Note said meanwhile
 	// if that is sooner.
 	Looked(ctx context.Context, w Watch, l Look) error
@@ -73,13 +73,16 @@ type Watch struct {
 	Repo
 	Due        time.Time            // see Refs.Due
 	Seen       time.Time            // when its refs were seen last; zero: never
+	Failing    time.Time            // since when they cannot be; zero: they can
+	Crowded    bool                 // not all of them could be noted
 	Suspicions map[string]Suspicion // by ref
 }
 
 // Suspicion is that a push was missed: a ref was not as it was heard of last.
 type Suspicion struct {
-	After string    `json:"after"` // what was heard of it last
-	Since time.Time `json:"since"`
+	After    string    `json:"after"`              // what was heard of it last
+	Delivery string    `json:"delivery,omitempty"` // that told it
+	Since    time.Time `json:"since"`
 }
 
 // Look is what a look at a repository led to.

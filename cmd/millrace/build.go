@@ -79,7 +79,7 @@ func inProcess(lease time.Duration) memory {
 	return memory{
 		inbox: meminbox.New(), runs: runs, plans: runs, refs: memstore.NewRefs(), logs: memlogs.New(),
 		queues: agent.Queues{
-			Plan: memq.New[string](cfg), Report: memq.New[string](cfg), Reap: memq.New[string](cfg),
+			Plan: memq.New[string](cfg), Report: memq.New[string](cfg), Reap: memq.New[string](cfg), Gaps: memq.New[string](cfg),
 			Work: onePerLine(func(string) queue.Queue[agent.Attempt] { return memq.New[agent.Attempt](cfg) }),
 		},
 	}
@@ -97,6 +97,7 @@ func (l redisLines) queues() (agent.Queues, error) {
 	plan, err1 := redisLine[string](l, "plan", "plan")
 	report, err2 := redisLine[string](l, "report", "report")
 	reap, err3 := redisLine[string](l, "reap", "reap")
+	gaps, err4 := redisLine[string](l, "gaps", "gaps")
 	work := func(line string) queue.Queue[agent.Attempt] {
 		q, err := redisLine[agent.Attempt](l, "work-"+line, "work")
 		if err != nil {
@@ -104,7 +105,7 @@ func (l redisLines) queues() (agent.Queues, error) {
 		}
 		return q
 	}
-	return agent.Queues{Plan: plan, Report: report, Reap: reap, Work: onePerLine(work)}, errors.Join(err1, err2, err3)
+	return agent.Queues{Plan: plan, Report: report, Reap: reap, Gaps: gaps, Work: onePerLine(work)}, errors.Join(err1, err2, err3, err4)
 }
 
 func redisLine[T any](l redisLines, name, kind string) (queue.Queue[T], error) {
@@ -152,7 +153,7 @@ func newNumbers(c *config.Config) numbers {
 	for _, f := range c.Forges {
 		forges = append(forges, f.Name)
 	}
-	return numbers{reg, metrics.NewDoor(reg, forges...), metrics.NewQueue(reg, "plan", "work", "report", "reap"), metrics.NewAgent(reg)}
+	return numbers{reg, metrics.NewDoor(reg, forges...), metrics.NewQueue(reg, "plan", "work", "report", "reap", "gaps"), metrics.NewAgent(reg)}
 }
 
 // checkMemory answers whether what remembers can be asked: the daemon is ready then.

@@ -87,7 +87,7 @@ func connectRedis(ctx context.Context, c *config.Config, log *slog.Logger) (conn
 // with all it has, and could not ask for anything.
 func connections(c *config.Config) int {
 	const (
-		lines     = 3 // plan, report, reap; each runner has one more
+		lines     = 4 // plan, report, reap, gaps; each runner has one more
 		followers = 4 // reads of logs that wait at a time, see redislogs
 	)
 	return 10*runtime.GOMAXPROCS(0) + lines + len(c.Runners) + followers

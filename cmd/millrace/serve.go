@@ -100,7 +100,7 @@ func serve(ctx context.Context, c *config.Config, o options) error {
 		Forges: forges, Runners: runners, DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(platform(c)), Definitions: git, Heads: git,
 		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Refs: mem.refs, Logs: mem.logs,
 		Secrets: secrets(c), Token: token,
-		LeaseTime: o.lease, KeepFor: c.Retention.Deliveries, KeepBytes: int64(c.Retention.DeliveriesBytes), StopGrace: stopGrace,
+		LeaseTime: o.lease, GapsEvery: gapsEvery, KeepFor: c.Retention.Deliveries, KeepBytes: int64(c.Retention.DeliveriesBytes), StopGrace: stopGrace,
 		Now: time.Now, Metrics: nums.agent, Log: o.log,
 	})
 	if err != nil {
@@ -117,6 +117,9 @@ func serve(ctx context.Context, c *config.Config, o options) error {
 		agent: a, door: d, redis: conn, watch: watch, ready: ready, handler: routes(c, d, a, token, mem, nums, ready, o.log),
 	})
 }
+
+// gapsEvery is how often each repository is looked at for pushes that no delivery told.
+const gapsEvery = 10 * time.Minute
 
 // stopGrace is what a task gets between being asked to end and being ended.
 const stopGrace = 10 * time.Second

@@ -73,6 +73,8 @@ type watched struct {
 // looked is what a look leaves.
 type looked struct {
 	Seen       time.Time                  `json:"seen,omitzero"`
+	Failing    time.Time                  `json:"failing,omitzero"`
+	Crowded    bool                       `json:"crowded,omitempty"`
 	Suspicions map[string]store.Suspicion `json:"suspicions,omitempty"`
 }
 
@@ -137,7 +139,10 @@ func watchOf(due, repo, look string) (store.Watch, error) {
 			return store.Watch{}, fmt.Errorf("read last look at %s: %w", known.Name, err)
 		}
 	}
-	return store.Watch{Repo: store.Repo(known), Due: time.UnixMilli(int64(millis)).UTC(), Seen: last.Seen, Suspicions: last.Suspicions}, nil
+	return store.Watch{
+		Repo: store.Repo(known), Due: time.UnixMilli(int64(millis)).UTC(),
+		Seen: last.Seen, Failing: last.Failing, Crowded: last.Crowded, Suspicions: last.Suspicions,
+	}, nil
 }
 
 // Sights keeps the contract. One round trip.
@@ -162,7 +167,7 @@ func (r *Refs) Sights(ctx context.Context, forge, repo string) (map[string]store
 // Looked keeps the contract. One round trip.
 func (r *Refs) Looked(ctx context.Context, w store.Watch, l store.Look) error {
 	name := called(w.Forge, w.Name)
-	left, err := encode(looked{w.Seen, w.Suspicions})
+	left, err := encode(looked{w.Seen, w.Failing, w.Crowded, w.Suspicions})
 	if err != nil {
 		return fmt.Errorf("end look at %s: %w", w.Name, err)
 	}

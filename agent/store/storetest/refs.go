@@ -270,8 +270,8 @@ func lookIsKept(t *testing.T, r *refs) {
 	r.noteOf(shop, "refs/heads/gone", heard{id: "d2", before: "a"})
 	r.noteOf(shop, "refs/heads/back", heard{id: "d3", after: "c"})
 	w := r.due(time.Hour, 1)[0]
-	w.Seen = start.Add(time.Minute)
-	w.Suspicions = map[string]store.Suspicion{"refs/heads/main": {After: "a", Since: start}}
+	w.Seen, w.Failing, w.Crowded = start.Add(time.Minute), start, true
+	w.Suspicions = map[string]store.Suspicion{"refs/heads/main": {After: "a", Delivery: "d1", Since: start}}
 	l := store.Look{
 		Found: map[string]string{"refs/heads/main": "b", "refs/tags/v1": "t"},
 		Gone:  []string{"refs/heads/gone", "refs/heads/back", "refs/heads/never"}, Next: start.Add(2 * time.Hour),
