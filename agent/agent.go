@@ -106,6 +106,7 @@ type Config struct {
 	GapsEvery time.Duration // between two looks at a repository for pushes that no delivery told
 	KeepFor   time.Duration // how long planned deliveries are kept
 	KeepBytes int64         // how many bytes of them at most
+	KeepRuns  time.Duration // how long runs are kept after their end; 0: for ever
 	StopGrace time.Duration // between asking a task to end and ending it
 	Now       func() time.Time
 	Metrics   *metrics.Agent
@@ -134,7 +135,7 @@ func (c Config) Validate() error {
 type Agent struct {
 	cfg     Config
 	watcher *watcher
-	trimmed time.Time // when this process forgot old deliveries last
+	trimmed time.Time // when this process forgot what is old last
 }
 
 // New makes an agent, which does nothing until Run.
@@ -160,7 +161,7 @@ func (a *Agent) Run(intake, work context.Context) error {
 		}
 	}
 	if a.cfg.Roles.Work {
-		g.Go(func() error { return a.watcher.run(intake, a.cfg.Runs) })
+		g.Go(func() error { return a.watcher.run(intake, a.cfg.Runs, a.cfg.Log) })
 		g.Go(func() error { return a.sweep(intake) })
 		for name, r := range a.cfg.Runners {
 			if r.Capacity > 0 {

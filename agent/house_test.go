@@ -62,14 +62,19 @@ type house struct {
 	again   *redeliverer  // what the forge can be asked for, if not nil
 	work    *memq.Queue[agent.Attempt]
 	made    int
-	looks   int // how often a lane was looked at
+	looks   atomic.Int64 // how often a lane was looked at
+
+	undeleted int // so many runs are not deleted when they are to be
 
 	capacity int                     // of each agent's runner
 	as       runners.Runner          // what agents see of runner; nil: runner itself
 	secrets  map[string]agent.Secret // the operator's
 }
 
-const lease = 10 * time.Second
+const (
+	lease    = 10 * time.Second
+	keepRuns = 48 * time.Hour
+)
 
 // gapsEvery is the time between two looks at a repository.
 const gapsEvery = 10 * time.Minute
@@ -127,7 +132,7 @@ func (h *house) idle() *agent.Agent {
 			return fmt.Sprintf("token-of-%s-%s-%d", run, task, attempt)
 		},
 		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Gaps: h.gaps, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
-		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: &sickRefs{h.refs, h}, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20, GapsEvery: cmp.Or(h.every, gapsEvery),
+		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: &sickRefs{h.refs, h}, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20, KeepRuns: keepRuns, GapsEvery: cmp.Or(h.every, gapsEvery),
 		Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: cmp.Or(h.log, slog.New(slog.DiscardHandler)),
 	})
 	if err != nil {
@@ -163,8 +168,16 @@ func (s *sickStore) Save(ctx context.Context, r, next run.Run) (run.Run, bool, e
 }
 
 func (s *sickStore) Lane(ctx context.Context, name string) (run.Lane, error) {
-	s.h.looks++
+	s.h.looks.Add(1)
 	return s.Store.Lane(ctx, name)
+}
+
+func (s *sickStore) Delete(ctx context.Context, r run.Run) error {
+	if s.h.undeleted > 0 {
+		s.h.undeleted--
+		return errWeather
+	}
+	return s.Store.Delete(ctx, r)
 }
 
 // sickRefs can note nothing at times.

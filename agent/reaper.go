@@ -43,10 +43,11 @@ func (a *Agent) reap(_, ctx context.Context, _ queue.Lease[string]) error {
 	return errors.Join(a.reapDeliveries(ctx), a.reapRuns(ctx), a.trim(ctx))
 }
 
-// trimEvery is how often old deliveries are forgotten: looking for them costs more than finding what is undone.
+// trimEvery is how often what is old is forgotten: looking for it costs more than finding what is undone.
 const trimEvery = 10 * time.Minute
 
-// trim forgets old deliveries when it is time again. Only the loop of the reaper calls it, one at a time.
+// trim forgets old deliveries and runs when it is time again, or more of them were left the last time. Only the loop of
+// the reaper calls it, one at a time.
 func (a *Agent) trim(ctx context.Context) error {
 	now := a.cfg.Now()
 	if now.Sub(a.trimmed) < trimEvery {
@@ -55,7 +56,16 @@ func (a *Agent) trim(ctx context.Context) error {
 	if _, err := a.cfg.Inbox.Trim(ctx, now.Add(-a.cfg.KeepFor), a.cfg.KeepBytes); err != nil {
 		return fmt.Errorf("trim deliveries: %w", err)
 	}
-	a.trimmed = now
+	forgotten := 0
+	if a.cfg.KeepRuns > 0 {
+		var err error
+		if forgotten, err = a.forgetRuns(ctx, now.Add(-a.cfg.KeepRuns)); err != nil {
+			return err
+		}
+	}
+	if forgotten < batch {
+		a.trimmed = now
+	}
 	return nil
 }
 

@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"regexp"
+	"time"
 
 	"github.com/millrace-ci/millrace/agent/run"
 )
@@ -13,9 +14,10 @@ const timeWidth = 12
 var place = regexp.MustCompile(`^[0-9a-f]{12}[A-Za-z0-9_-]{1,64}$`)
 
 // Place is where a run stands in every list: by its creation, then by its id. It is also the cursor of List and Live.
-func Place(r run.Run) string {
-	return fmt.Sprintf("%0*x%s", timeWidth, max(r.Plan.CreatedAt.UnixMilli(), 0), r.Plan.ID)
-}
+func Place(r run.Run) string { return PlaceOf(r.Plan.CreatedAt) + r.Plan.ID }
+
+// PlaceOf is where the runs of a moment begin in every list.
+func PlaceOf(at time.Time) string { return fmt.Sprintf("%0*x", timeWidth, max(at.UnixMilli(), 0)) }
 
 // RunAt is the id of the run at a place.
 func RunAt(p string) string { return p[min(len(p), timeWidth):] }

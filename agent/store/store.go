@@ -20,7 +20,9 @@ var (
 	ErrExists   = errors.New("run exists already")
 	// ErrConflict means that somebody saved the run since it was loaded: load it again and decide again.
 	ErrConflict = errors.New("run was changed meanwhile")
-	// ErrCursor means that the cursor is none that List or Live returned.
+	// ErrUnsettled means that the run wants something still, and so cannot be forgotten.
+	ErrUnsettled = errors.New("run is not settled")
+	// ErrCursor means that the cursor is none that List, Live or Old returned.
 	ErrCursor = errors.New("no such place in the list of runs")
 )
 
@@ -44,6 +46,12 @@ type Runs interface {
 	// Live returns at most limit ids of runs that want something still (run.Run.Settled is false), oldest first,
 	// beginning after cursor; next is "" at the end. Errors: ErrCursor.
 	Live(ctx context.Context, cursor string, limit int) (ids []string, next string, err error)
+	// Old returns at most limit ids of runs that were created before that time, oldest first, beginning after cursor; next
+	// is "" at the end. Errors: ErrCursor.
+	Old(ctx context.Context, before time.Time, cursor string, limit int) (ids []string, next string, err error)
+	// Delete forgets a run that is settled, with its snapshot and its places in the lists. One that is not there is no
+	// error, so that it can be done again. Errors: ErrUnsettled, ErrConflict.
+	Delete(ctx context.Context, r run.Run) error
 	// Changes sends the id of every run that is saved by anybody from now on, and "" when some may have been missed,
 	// until ctx ends, when it closes the channel. A reader that is slow misses some and is told so by "".
 	Changes(ctx context.Context) (<-chan string, error)

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/store"
@@ -135,11 +136,24 @@ func (s *Store) Live(_ context.Context, cursor string, limit int) (ids []string,
 	if err := store.CheckCursor(cursor); err != nil {
 		return nil, "", err
 	}
+	return s.from(cursor, limit, func(r run.Run) bool { return !r.Settled() })
+}
+
+// Old keeps the contract.
+func (s *Store) Old(_ context.Context, before time.Time, cursor string, limit int) (ids []string, next string, err error) {
+	if err := store.CheckCursor(cursor); err != nil {
+		return nil, "", err
+	}
+	return s.from(cursor, limit, func(r run.Run) bool { return store.Place(r) < store.PlaceOf(before) })
+}
+
+// from returns the ids of the runs that are wanted, oldest first.
+func (s *Store) from(cursor string, limit int, wanted func(run.Run) bool) (ids []string, next string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	last := ""
 	for _, at := range s.order {
-		if at <= cursor || s.runs[store.RunAt(at)].Settled() {
+		if at <= cursor || !wanted(s.runs[store.RunAt(at)]) {
 			continue
 		}
 		if len(ids) >= limit {
@@ -148,6 +162,25 @@ func (s *Store) Live(_ context.Context, cursor string, limit int) (ids []string,
 		ids, last = append(ids, store.RunAt(at)), at
 	}
 	return ids, "", nil
+}
+
+// Delete keeps the contract.
+func (s *Store) Delete(_ context.Context, r run.Run) error {
+	if !r.Settled() {
+		return fmt.Errorf("delete run %s: %w", r.Plan.ID, store.ErrUnsettled)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, ok := s.runs[r.Plan.ID]
+	switch {
+	case !ok:
+		return nil
+	case now.Version != r.Version:
+		return fmt.Errorf("delete run %s of version %d: it has version %d: %w", r.Plan.ID, r.Version, now.Version, store.ErrConflict)
+	}
+	delete(s.runs, r.Plan.ID)
+	s.order = slices.DeleteFunc(s.order, func(at string) bool { return at == store.Place(r) })
+	return nil
 }
 
 // SavePlan keeps the contract.

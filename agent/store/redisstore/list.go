@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -129,6 +130,16 @@ func listed(answer []any) (next string, places []string, err error) {
 
 // Live keeps the contract. One round trip.
 func (s *Store) Live(ctx context.Context, cursor string, limit int) ([]string, string, error) {
+	return s.oldest(ctx, listLive, "+", cursor, limit)
+}
+
+// Old keeps the contract. One round trip.
+func (s *Store) Old(ctx context.Context, before time.Time, cursor string, limit int) ([]string, string, error) {
+	return s.oldest(ctx, keyRuns, "("+store.PlaceOf(before), cursor, limit)
+}
+
+// oldest returns a page of a list, oldest first, from after cursor to end.
+func (s *Store) oldest(ctx context.Context, list, end, cursor string, limit int) (found []string, next string, err error) {
 	if err := store.CheckCursor(cursor); err != nil {
 		return nil, "", err
 	}
@@ -142,12 +153,11 @@ func (s *Store) Live(ctx context.Context, cursor string, limit int) ([]string, s
 	}
 	// One more than asked for tells whether this is the end.
 	places, err := s.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{
-		Key: listLive, Start: from, Stop: "+", ByLex: true, Count: int64(limit) + 1,
+		Key: list, Start: from, Stop: end, ByLex: true, Count: int64(limit) + 1,
 	}).Result()
 	if err != nil {
-		return nil, "", fmt.Errorf("list live runs: %w", err)
+		return nil, "", fmt.Errorf("list runs from the oldest on: %w", err)
 	}
-	next := ""
 	if len(places) > limit {
 		places = places[:limit]
 		next = places[limit-1]

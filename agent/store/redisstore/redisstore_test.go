@@ -98,6 +98,12 @@ func TestRoundTrips(t *testing.T) {
 	if _, _, err := warm.List(t.Context(), store.Filter{}, "", 1); err != nil {
 		t.Fatal(err)
 	}
+	gone := newRun("gone", 1)
+	gone.State, gone.Told = run.Canceled, []run.Told{{To: run.StatusListener, State: "canceled"}}
+	gone.Tasks[0].State = run.Canceled
+	if err := warm.Delete(t.Context(), gone); err != nil {
+		t.Fatal(err)
+	}
 	rdb, n := server.Client(), &trips{}
 	rdb.Ping(t.Context()) // A connection's own handshake does not count.
 	rdb.AddHook(n)
@@ -118,6 +124,8 @@ func TestRoundTrips(t *testing.T) {
 		}},
 		{"list of nothing", 1, func() error { _, _, err := s.List(ctx, store.Filter{State: run.Failed}, "", 50); return err }},
 		{"live", 1, func() error { _, _, err := s.Live(ctx, "", 500); return err }},
+		{"old", 1, func() error { _, _, err := s.Old(ctx, time.Now(), "", 500); return err }},
+		{"delete", 1, func() error { return s.Delete(ctx, gone) }},
 		{"save plan", 1, func() error { return s.SavePlan(ctx, store.Plan{Delivery: "d1"}) }},
 		{"plan", 1, func() error { _, err := s.Plan(ctx, "d1"); return err }},
 	} {

@@ -54,6 +54,9 @@ func Run(t *testing.T, open func(t *testing.T) (here, there Store)) {
 		{"a new run is admitted where its lane has room", laneAdmits},
 		{"who leaves a lane is told whether others stand there", laneTellsOthers},
 		{"the limit of a lane holds while many come, admit and end", laneLimitHolds},
+		{"old runs come oldest first, in pages", oldPages},
+		{"a settled run is deleted, and is nowhere any more", deletesSettled},
+		{"a run that wants something, or was saved meanwhile, is not deleted", deletesNothingElse},
 		{"a plan is kept as it was, and replaced", keepsPlans},
 	}
 	for _, l := range laws {
