@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -144,6 +143,7 @@ type numbers struct {
 	door     *metrics.Door
 	queue    *metrics.Queue
 	agent    *metrics.Agent
+	spool    *metrics.Spool
 }
 
 func newNumbers(c *config.Config) numbers {
@@ -153,13 +153,7 @@ func newNumbers(c *config.Config) numbers {
 	for _, f := range c.Forges {
 		forges = append(forges, f.Name)
 	}
-	return numbers{reg, metrics.NewDoor(reg, forges...), metrics.NewQueue(reg, "plan", "work", "report", "reap", "gaps"), metrics.NewAgent(reg)}
-}
-
-// checkMemory answers whether what remembers can be asked: the daemon is ready then.
-func checkMemory(ctx context.Context, rdb *redis.Client) error {
-	if rdb == nil {
-		return nil
+	return numbers{
+		reg, metrics.NewDoor(reg, forges...), metrics.NewQueue(reg, "plan", "work", "report", "reap", "gaps"), metrics.NewAgent(reg), metrics.NewSpool(reg),
 	}
-	return rdb.Ping(ctx).Err()
 }

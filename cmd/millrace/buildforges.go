@@ -51,7 +51,7 @@ func buildForges(c *config.Config) (map[string]agent.Forge, map[string]triggers.
 			errs = append(errs, fmt.Errorf("forges[%d]: %w", i, err))
 			continue
 		}
-		forges[f.Name] = agent.Forge{Source: made, Access: made, Status: made, SSH: strings.TrimRight(f.SSHURL, "/"), Repositories: f.Repositories}
+		forges[f.Name] = agent.Forge{Source: made, Access: made, Status: made, SSH: strings.TrimRight(f.SSHURL, "/"), Repositories: f.Repositories, Poll: f.Poll}
 		sources[f.Name] = made
 	}
 	return forges, sources, errors.Join(errs...)

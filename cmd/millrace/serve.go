@@ -18,10 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-ci/millrace/agent"
-	"github.com/millrace-ci/millrace/agent/template"
 	"github.com/millrace-ci/millrace/cmd/millrace/config"
-	"github.com/millrace-ci/millrace/triggers/door"
-	"github.com/millrace-ci/millrace/triggers/repo"
 )
 
 func serveCommand(s streams) *cobra.Command {
@@ -60,7 +57,7 @@ type options struct {
 	redis redis.Hook // sees every call to Redis; nil: nobody does
 }
 
-// serve builds the parts in flow order and lets them run until ctx ends.
+// serve builds the parts and lets them run until ctx ends.
 func serve(ctx context.Context, c *config.Config, o options) error {
 	data, err := openData(c.Data)
 	if err != nil {
@@ -72,66 +69,15 @@ func serve(ctx context.Context, c *config.Config, o options) error {
 		return err
 	}
 	defer conn.close()
-	rdb := conn.rdb
-	if rdb != nil && o.redis != nil {
-		rdb.AddHook(o.redis)
+	if conn.rdb != nil && o.redis != nil {
+		conn.rdb.AddHook(o.redis)
 	}
-	nums := newNumbers(c)
-	mem, err := memoryIn(rdb, c, o.lease, nums.queue, o.log)
+	p, err := assemble(c, data, conn, o)
+	defer p.entry.close()
 	if err != nil {
 		return err
 	}
-	forges, sources, err := buildForges(c)
-	if err != nil {
-		return usage(err)
-	}
-	secret, err := serverSecret(c.Server.SecretFile, data)
-	if err != nil {
-		return err
-	}
-	token := taskTokens(secret)
-	runners, watch, err := buildRunners(c, data, instanceID(secret), o.log)
-	if err != nil {
-		return err
-	}
-	git := repo.New(repo.Config{Log: o.log})
-	a, err := agent.New(agent.Config{
-		Name: agentName(), URL: c.Server.URL, Roles: agentRoles(c),
-		Forges: forges, Runners: runners, DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(platform(c)), Definitions: git, Heads: git,
-		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Refs: mem.refs, Logs: mem.logs,
-		Secrets: secrets(c), Token: token,
-		LeaseTime: o.lease, GapsEvery: gapsEvery, KeepFor: c.Retention.Deliveries, KeepBytes: int64(c.Retention.DeliveriesBytes), StopGrace: stopGrace,
-		Now: time.Now, Metrics: nums.agent, Log: o.log,
-	})
-	if err != nil {
-		return err
-	}
-	d, err := door.New(door.Config{
-		Forges: sources, Inbox: mem.inbox, Plan: a.PushDeliveries, URL: c.Server.URL, Metrics: nums.door, Log: o.log,
-	})
-	if err != nil {
-		return err
-	}
-	ready := readiness(func(ctx context.Context) error { return checkMemory(ctx, rdb) })
-	return live(ctx, c, o.log, parts{
-		agent: a, door: d, redis: conn, watch: watch, ready: ready, handler: routes(c, d, a, token, mem, nums, ready, o.log),
-	})
-}
-
-// gapsEvery is how often each repository is looked at for pushes that no delivery told.
-const gapsEvery = 10 * time.Minute
-
-// stopGrace is what a task gets between being asked to end and being ended.
-const stopGrace = 10 * time.Second
-
-// parts are what runs.
-type parts struct {
-	agent   *agent.Agent
-	door    *door.Door
-	redis   connection
-	watch   func(context.Context) error // of the runners' clusters
-	ready   readiness
-	handler http.Handler
+	return live(ctx, c, o.log, p)
 }
 
 // live runs the parts until ctx ends or one fails. When ctx ends, nothing new is taken on (intake), and what is being
@@ -145,9 +91,14 @@ func live(ctx context.Context, c *config.Config, log *slog.Logger, p parts) erro
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(intake, func() { time.AfterFunc(c.ShutdownGrace, cancel) })()
-	g.Go(func() error { return serveHTTP(intake, listener, p.handler, log) })
+	hear, heard := context.WithCancel(work) // ends when nobody is answered any more
+	g.Go(func() error {
+		defer heard()
+		return serveHTTP(intake, listener, p.handler, log)
+	})
 	g.Go(func() error { return p.redis.watch(intake) })
 	g.Go(func() error { return p.door.Run(intake) })
+	g.Go(func() error { return p.entry.run(hear, p.agent.PushDeliveries) })
 	g.Go(func() error { return p.watch(work) }) // longer than intake: what is held is still watched
 	g.Go(func() error {
 		defer cancel() // nobody watches any more

@@ -59,7 +59,7 @@ func (w *world) left(ctx context.Context) []string {
 	}
 	lines, _ := w.rdb.Keys(ctx, "{millrace}:queue:*:ids").Result()
 	for _, key := range lines {
-		if n, _ := w.rdb.HLen(ctx, key).Result(); n > 0 && key != "{millrace}:queue:reap:ids" {
+		if n, _ := w.rdb.HLen(ctx, key).Result(); n > 0 && !strings.Contains("{millrace}:queue:reap:ids {millrace}:queue:gaps:ids", key) {
 			left = append(left, fmt.Sprintf("%d in %s", n, key))
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 
@@ -26,6 +27,7 @@ func (c *Config) Complete() error {
 	}
 	c.Data = data
 	c.Server.URL = strings.TrimRight(cmp.Or(c.Server.URL, reachable(c.Server.Listen)), "/")
+	c.Spool.Dir = cmp.Or(c.Spool.Dir, filepath.Join(c.Data, "spool"))
 	c.Logs.Bucket = cmp.Or(c.Logs.Bucket, c.OwnLogs())
 	c.completeRunners()
 	return errors.Join(err, c.readSecrets(), c.readCAs())
@@ -96,6 +98,9 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: must be more than 0", d.key))
 		}
 	}
+	if c.Spool.MaxBytes < 0 {
+		errs = append(errs, errors.New("spool.max_bytes: must not be less than 0"))
+	}
 	return errors.Join(errs...)
 }
 
@@ -133,9 +138,15 @@ func (c *Config) validateForges() error {
 	errs := []error{unique("forges", c.Forges, func(f Forge) string { return f.Name })}
 	for i, f := range c.Forges {
 		errs = append(errs, globs(fmt.Sprintf("forges[%d].repositories", i), f.Repositories), checkSSH(i, f.SSHURL))
+		if f.Poll != 0 && f.Poll < minPoll {
+			errs = append(errs, fmt.Errorf("forges[%d].poll: must be at least %v", i, minPoll))
+		}
 	}
 	return errors.Join(errs...)
 }
+
+// minPoll spares forges: each look is a request for each repository.
+const minPoll = 10 * time.Second
 
 // globs checks patterns over names.
 func globs(key string, patterns []string) error {

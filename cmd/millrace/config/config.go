@@ -15,6 +15,7 @@ type Config struct {
 	Server        Server        `mapstructure:"server"`
 	Redis         Redis         `mapstructure:"redis"`
 	Data          string        `mapstructure:"data"`           // folder of this agent
+	Spool         Spool         `mapstructure:"spool"`          // where deliveries wait while Redis is away
 	Roles         []string      `mapstructure:"roles"`          // what this agent does, of allRoles
 	Forges        []Forge       `mapstructure:"forges"`         // the Git hosts that it hears and tells
 	Runners       []Runner      `mapstructure:"runners"`        // where tasks run; none: one, local
@@ -33,6 +34,12 @@ type Server struct {
 	URL    string `mapstructure:"url"`    // as people and forges write it; "": http:// and Listen
 
 	SecretFile string `mapstructure:"secret_file"` // what tokens of tasks are made with, the same for all agents; "": made in Data
+}
+
+// Spool is where deliveries are kept while Redis is away.
+type Spool struct {
+	Dir      string `mapstructure:"dir"`       // "": the folder spool in Data
+	MaxBytes Bytes  `mapstructure:"max_bytes"` // 0: it is off
 }
 
 // Logs is where the logs of what has ended are kept.
@@ -54,6 +61,7 @@ type Forge struct {
 	TokenFile      string          `mapstructure:"token_file"` // file that holds Token
 	SSHURL         string          `mapstructure:"ssh_url"`    // ssh://USER@HOST[:PORT] of clones by key; "": git@ the host
 	Repositories   []string        `mapstructure:"repositories"`
+	Poll           time.Duration   `mapstructure:"poll"`            // between two looks for pushes that it did not tell; 0: what is usual
 	WebhookSecrets []WebhookSecret `mapstructure:"webhook_secrets"` // none: the door is shut
 }
 
@@ -79,6 +87,7 @@ func Default() *Config {
 	return &Config{
 		Server:        Server{Listen: "127.0.0.1:8080"},
 		Data:          "./data",
+		Spool:         Spool{MaxBytes: 1 << 30},
 		Roles:         append([]string(nil), allRoles...),
 		Retention:     Retention{Deliveries: 168 * time.Hour, DeliveriesBytes: 512 << 20, Runs: 2160 * time.Hour},
 		ShutdownGrace: 30 * time.Second,
