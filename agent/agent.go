@@ -170,7 +170,7 @@ func (a *Agent) Run(intake, work context.Context) error {
 		}
 	}
 	if a.cfg.Roles.Report {
-		g.Go(func() error { return a.reporting().run(intake, work) })
+		g.Go(func() error { return a.tellAll(intake, work) })
 	}
 	return g.Wait()
 }

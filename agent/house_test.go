@@ -73,7 +73,7 @@ type house struct {
 
 const (
 	lease    = 10 * time.Second
-	keepRuns = 48 * time.Hour
+	keepRuns = 96 * time.Hour
 )
 
 // gapsEvery is the time between two looks at a repository.

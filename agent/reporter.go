@@ -24,20 +24,30 @@ const (
 type reporter struct {
 	*Agent
 
+	alarms alarms // for runs whose next telling is not due yet
+
 	mu    sync.Mutex
-	until map[string]time.Time // forges that asked to be left alone, until when
+	alone map[string]rest // forges that are left alone
 }
 
-func (a *Agent) reporting() *loop[string] {
-	r := &reporter{Agent: a, until: map[string]time.Time{}}
-	return &loop[string]{
+// rest is how a forge is left alone: until when, and how long it was the last time that it failed.
+type rest struct {
+	until time.Time
+	pause time.Duration
+}
+
+func (a *Agent) tellAll(intake, work context.Context) error {
+	p := &reporter{Agent: a, alone: map[string]rest{}}
+	defer p.alarms.stop()
+	l := &loop[string]{
 		name: "reporter", queue: a.cfg.Queues.Report, worker: a.cfg.Name, slots: reportSlots, lease: a.cfg.LeaseTime,
-		handle: r.tell, done: r.tellAgain, tries: tellTries, giveUp: r.giveUp, log: a.cfg.Log,
+		handle: p.tell, done: p.tellAgain, tries: tellTries, giveUp: p.giveUp, log: a.cfg.Log,
 	}
+	return l.run(intake, work)
 }
 
 // tell tells the forge the run's state until it is the one that was told last, so that the newest always wins and
-// states that are over before they were told are left out.
+// states that are over before they were told are left out. One that is not due yet is told by tellAgain.
 func (p *reporter) tell(intake, ctx context.Context, l queue.Lease[string]) error {
 	r, err := p.cfg.Runs.Load(ctx, l.Item.Value)
 	if errors.Is(err, store.ErrNotFound) {
@@ -46,7 +56,7 @@ func (p *reporter) tell(intake, ctx context.Context, l queue.Lease[string]) erro
 	if err != nil {
 		return fmt.Errorf("load run: %w", err)
 	}
-	for r.Untold() {
+	for r.Untold() && p.due(r) == 0 {
 		told, err := p.tellOnce(ctx, r)
 		if err != nil {
 			return err
@@ -86,11 +96,27 @@ func (p *reporter) confirm(intake, ctx context.Context, r run.Run) {
 }
 
 // tellAgain looks once more after the item was acknowledged: a state that came between the last look and the
-// acknowledgement found the run in line still.
+// acknowledgement found the run in line still. One that is not due yet waits beside the line, so that the end of the
+// run, which is due at once, does not wait behind it.
 func (p *reporter) tellAgain(ctx context.Context, id string) {
-	if r, err := p.cfg.Runs.Load(ctx, id); err == nil && r.Untold() {
-		p.perform(ctx, r, r.Outstanding())
+	r, err := p.cfg.Runs.Load(ctx, id)
+	if err != nil || !r.Untold() {
+		return
 	}
+	if left := p.due(r); left > 0 {
+		p.alarms.set(id, left, func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+			defer cancel()
+			p.perform(ctx, r, []run.Effect{run.Tell{}})
+		})
+		return
+	}
+	p.perform(ctx, r, r.Outstanding())
+}
+
+// due is how long the telling of the run's state is to wait still.
+func (p *reporter) due(r run.Run) time.Duration {
+	return report.Due(report.State(r.Telling()), r.ToldAt(), p.cfg.Now())
 }
 
 // tellOnce hands one notice to the forge and returns the fact of it. Its error means that the try is to be repeated.
@@ -103,8 +129,12 @@ func (p *reporter) tellOnce(ctx context.Context, r run.Run) (run.Told, error) {
 	told.At = p.now()
 	switch {
 	case err == nil:
+		p.well(forge)
 		p.cfg.Metrics.NoticeTold("told")
 		p.cfg.Log.InfoContext(ctx, "status told", "run", r.Plan.ID, "state", told.State, "forge", forge)
+		return told, nil
+	case report.IsOmitted(err):
+		p.cfg.Metrics.NoticeTold("left_out")
 		return told, nil
 	case report.IsPermanent(err):
 		return p.refused(ctx, r, told, err), nil
@@ -132,21 +162,26 @@ func (p *reporter) refused(ctx context.Context, r run.Run, told run.Told, err er
 	return told
 }
 
-// leave leaves a forge alone for a while, for all runs.
-func (p *reporter) leave(forge string, d time.Duration) {
-	if d <= 0 {
-		return
-	}
+// leave leaves a forge alone, for all runs: for as long as it asked, else for longer each time that it fails.
+func (p *reporter) leave(forge string, asked time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.until[forge] = p.cfg.Now().Add(d)
+	pause := min(max(2*p.alone[forge].pause, time.Second), time.Minute)
+	p.alone[forge] = rest{until: p.cfg.Now().Add(max(pause, asked)), pause: pause}
+}
+
+// well notes that a forge does what it is asked.
+func (p *reporter) well(forge string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.alone, forge)
 }
 
 // left is how long a forge is to be left alone still.
 func (p *reporter) left(forge string) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.until[forge].Sub(p.cfg.Now())
+	return p.alone[forge].until.Sub(p.cfg.Now())
 }
 
 func (p *reporter) notify(ctx context.Context, n report.Notice) error {

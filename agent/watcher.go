@@ -2,8 +2,9 @@ package agent
 
 import (
 	"context"
-	"fmt"
+	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/millrace-ci/millrace/agent/store"
 )
@@ -16,16 +17,23 @@ type watcher struct {
 
 func newWatcher() *watcher { return &watcher{subs: map[string]map[chan struct{}]bool{}} }
 
-// run passes changes on until ctx ends.
-func (w *watcher) run(ctx context.Context, runs store.Runs) error {
-	changes, err := runs.Changes(ctx)
-	if err != nil {
-		return fmt.Errorf("watch runs: %w", err)
+// run passes changes on until ctx ends. While the store cannot be asked for them it asks again: what was missed
+// meanwhile is told by the first answer.
+func (w *watcher) run(ctx context.Context, runs store.Runs, log *slog.Logger) error {
+	for {
+		changes, err := runs.Changes(ctx)
+		if err == nil {
+			w.tell("")
+			for id := range changes {
+				w.tell(id)
+			}
+		} else if ctx.Err() == nil {
+			log.WarnContext(ctx, "runs not watched, to be tried again", "err", err)
+		}
+		if !wait(ctx, time.Second) {
+			return nil
+		}
 	}
-	for id := range changes {
-		w.tell(id)
-	}
-	return nil
 }
 
 // watch returns a channel that gets something after each change of the run, and a function that ends it.

@@ -22,7 +22,7 @@ func NewAgent(reg prometheus.Registerer) *Agent {
 		runs:    counter(reg, "millrace_runs_ended_total", "Runs that reached a final state, by state.", "state", "succeeded", "failed", "canceled", "skipped"),
 		tasks: counter(reg, "millrace_attempts_ended_total", "Attempts that ended, by class of their result.", "class",
 			"succeeded", "failure", "timeout", "canceled", "infrastructure", "lost", "refused"),
-		told:        counter(reg, "millrace_notices_total", "Notices, by outcome.", "outcome", "told", "retried", "given_up"),
+		told:        counter(reg, "millrace_notices_total", "Notices, by outcome.", "outcome", "told", "left_out", "retried", "given_up"),
 		waited:      histogram(reg, "millrace_task_wait_seconds", "Time from a task's place in line to its start.", duration),
 		ran:         histogram(reg, "millrace_task_seconds", "Time from a task's start to its end.", duration),
 		busy:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_attempts_held", Help: "Attempts that this process's workers hold."}),
@@ -54,7 +54,7 @@ func (a *Agent) AttemptEnded(class string, ran time.Duration) {
 	a.ran.Observe(ran.Seconds())
 }
 
-// NoticeTold counts a try to tell: outcome is told, retried or given_up.
+// NoticeTold counts a try to tell: outcome is told, left_out, retried or given_up.
 func (a *Agent) NoticeTold(outcome string) { a.told.WithLabelValues(outcome).Inc() }
 
 // LiveRuns says how many runs want something still.
