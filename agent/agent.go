@@ -103,7 +103,7 @@ type Config struct {
 	Logs   logs.Logs
 
 	LeaseTime time.Duration // of the queues; leases are renewed three times in it, and the reaper goes round once
-	GapsEvery time.Duration // between two looks at a repository for pushes that no delivery told
+	GapsEvery time.Duration // between two looks at a repository for pushes that no delivery told; 0: only those of a forge that is polled
 	KeepFor   time.Duration // how long planned deliveries are kept
 	KeepBytes int64         // how many bytes of them at most
 	KeepRuns  time.Duration // how long runs are kept after their end; 0: for ever
@@ -123,7 +123,7 @@ func (c Config) Validate() error {
 	}
 	need(c.Name != "", "name")
 	need(c.Definitions != nil, "reader of definitions")
-	need(c.Refs == nil || c.Heads != nil && c.Queues.Gaps != nil && c.GapsEvery > 0, "reader of refs, line for gaps, or time between two looks")
+	need(c.Refs == nil || c.Heads != nil && c.Queues.Gaps != nil && c.GapsEvery >= 0, "reader of refs, line for gaps, or time between two looks")
 	need(c.Inbox != nil && c.Runs != nil && c.Plans != nil && c.Logs != nil, "inbox, store or logs")
 	need(c.Queues.Plan != nil && c.Queues.Report != nil && c.Queues.Reap != nil && c.Queues.Work != nil, "queue")
 	need(c.LeaseTime > 0, "lease time")

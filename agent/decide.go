@@ -15,7 +15,7 @@ import (
 )
 
 // decide says what one event leads to: an explanation for each pipeline of its commit, and a snapshot for each run.
-func (a *Agent) decide(ctx context.Context, e triggers.Event, cause run.Cause) (store.Plan, []*run.Snapshot, error) {
+func (a *Agent) decide(ctx context.Context, e triggers.Event, cause run.Cause, b *beside) (store.Plan, []*run.Snapshot, error) {
 	p := store.Plan{Delivery: e.Delivery, Event: e, At: a.now()}
 	if reason := unread(e); reason != "" {
 		p.Explanations = []store.Explained{{Explanation: pipeline.Explanation{Reason: reason}}}
@@ -32,7 +32,7 @@ func (a *Agent) decide(ctx context.Context, e triggers.Event, cause run.Cause) (
 	}
 	c := a.Compilation(e)
 	c.Cause, c.At = cause, p.At
-	decisions := Decide(files, c)
+	decisions := decideBy(b.match, files, c)
 	for _, u := range unreadable {
 		problem := pipeline.Problem{File: u.Path, Pos: param.Pos{Line: 1, Column: 1}, Message: u.Reason}
 		decisions = append(decisions, broken(pipeline.Pipeline{Name: pipeline.FileName(u.Path), File: u.Path}, []pipeline.Problem{problem}, c))
@@ -42,6 +42,7 @@ func (a *Agent) decide(ctx context.Context, e triggers.Event, cause run.Cause) (
 		explained := store.Explained{Explanation: d.Explanation}
 		if d.Run != nil {
 			explained.Run = d.Run.ID
+			d.Run.Context = b.own[d.File]
 			runs = append(runs, d.Run)
 		}
 		p.Explanations = append(p.Explanations, explained)

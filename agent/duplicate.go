@@ -20,13 +20,15 @@ const (
 // lookSoon is how long after a push its repository is looked at for others that nobody told.
 const lookSoon = time.Minute
 
-// note notes a push, a tag or a deletion as the latest of its ref, and tells of which delivery it is a duplicate, "" of
-// none: a repository with two hooks tells of each push twice, under two keys. All other kinds of events may well be equal
-// and meant, and so may a replay. It makes one round trip, or none.
-func (a *Agent) note(ctx context.Context, d triggers.Delivery, e triggers.Event, cause run.Cause) (string, error) {
-	ofRef := e.Kind == triggers.Push || e.Kind == triggers.Tag || e.Kind == triggers.Deletion
-	if a.cfg.Refs == nil || !ofRef || cause.Kind != causeDelivery {
-		return "", nil
+// note notes a push, a tag or a deletion as the latest of its ref, and tells of which delivery it is a duplicate: a
+// repository with two hooks tells of each push twice, under two keys. All other kinds of events may well be equal
+// and meant, and so may a replay. Of a request it notes whether it is open. It makes one round trip, or none.
+func (a *Agent) note(ctx context.Context, d triggers.Delivery, e triggers.Event, cause run.Cause) (store.Noted, error) {
+	switch {
+	case a.cfg.Refs == nil || cause.Kind != causeDelivery:
+		return store.Noted{}, nil
+	case e.Kind == triggers.PullRequest:
+		return store.Noted{}, a.ask(ctx, e)
 	}
 	return a.cfg.Refs.Note(ctx, store.Heard{
 		Repo: store.Repo{Forge: e.Forge, Repository: e.Repo}, Ref: e.Ref, Look: a.now().Add(lookSoon),

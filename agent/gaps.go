@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -29,6 +30,7 @@ const gapsItem = "gaps"
 
 const (
 	looksAtOnce = 4
+	unlooked    = 24 * time.Hour     // until what is not looked at is thought of again
 	dropAfter   = 7 * 24 * time.Hour // since when a repository cannot be looked at
 )
 
@@ -87,7 +89,7 @@ func (a *Agent) lookForGaps(intake, work context.Context, _ queue.Lease[string])
 // lookAt compares one repository's branches and tags with what was heard of them, and has those planned that nobody told.
 func (a *Agent) lookAt(ctx context.Context, w store.Watch) error {
 	l := look{Agent: a, forge: a.cfg.Forges[w.Forge], watch: w, at: a.now()}
-	if l.forge.Access == nil || !among(w.Name, l.forge.Repositories) {
+	if l.forge.Access == nil || l.every() == 0 || !among(w.Name, l.forge.Repositories) {
 		return l.end(ctx, store.Look{})
 	}
 	l.askAgain(ctx)
@@ -142,7 +144,7 @@ func (l *look) every() time.Duration {
 // end keeps what the look led to, and says when the next one is: not all at once.
 func (l *look) end(ctx context.Context, found store.Look) error {
 	spread := 0.9 + 0.2*rand.Float64() //nolint:gosec // nobody gains by guessing when a repository is looked at
-	found.Next = l.at.Add(time.Duration(float64(l.every()) * spread))
+	found.Next = l.at.Add(time.Duration(float64(cmp.Or(l.every(), unlooked)) * spread))
 	if soon := l.at.Add(lookSoon); l.soon && soon.Before(found.Next) {
 		found.Next = soon
 	}

@@ -165,6 +165,14 @@ func TestNoGap(t *testing.T) {
 			h.deliver(a, moved(1, commit("a"), commit("b"), ""))
 			h.after(3 * gapsEvery)
 		}, "b"},
+		"looks that are switched off": {func(h *house) {
+			h.every = -1
+			a, stop, _ := h.agent()
+			defer stop()
+			h.deliver(a, moved(1, commit("a"), commit("b"), ""))
+			h.git.set("refs/heads/main", commit("c"))
+			h.after(3 * gapsEvery)
+		}, "b"},
 		"an unreachable git server": {func(h *house) {
 			a, stop, _ := h.agent()
 			defer stop()

@@ -56,7 +56,7 @@ type house struct {
 	reap    *memq.Queue[string]
 	gaps    *memq.Queue[string]
 	unnoted atomic.Bool   // nothing that is heard can be noted
-	every   time.Duration // between two looks at a repository; 0: gapsEvery
+	every   time.Duration // between two looks at a repository; 0: gapsEvery, less: none
 	poll    time.Duration // of the forge
 	repos   []string      // that the forge is configured for
 	again   *redeliverer  // what the forge can be asked for, if not nil
@@ -132,7 +132,7 @@ func (h *house) idle() *agent.Agent {
 			return fmt.Sprintf("token-of-%s-%s-%d", run, task, attempt)
 		},
 		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Gaps: h.gaps, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
-		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: &sickRefs{h.refs, h}, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20, KeepRuns: keepRuns, GapsEvery: cmp.Or(h.every, gapsEvery),
+		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: &sickRefs{h.refs, h}, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20, KeepRuns: keepRuns, GapsEvery: max(cmp.Or(h.every, gapsEvery), 0),
 		Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: cmp.Or(h.log, slog.New(slog.DiscardHandler)),
 	})
 	if err != nil {
@@ -186,9 +186,9 @@ type sickRefs struct {
 	h *house
 }
 
-func (s *sickRefs) Note(ctx context.Context, heard store.Heard) (string, error) {
+func (s *sickRefs) Note(ctx context.Context, heard store.Heard) (store.Noted, error) {
 	if s.h.unnoted.Load() {
-		return "", errWeather
+		return store.Noted{}, errWeather
 	}
 	return s.Refs.Note(ctx, heard)
 }

@@ -57,14 +57,15 @@ func (a *Agent) planDelivery(ctx context.Context, id string) error {
 	if err != nil {
 		return a.refuse(ctx, rec.ID, err)
 	}
-	first, err := a.note(ctx, rec.Delivery, event, cause)
+	noted, err := a.note(ctx, rec.Delivery, event, cause)
 	if err != nil {
 		return err
 	}
-	if first != "" {
-		return a.duplicate(ctx, event, first)
+	if noted.First != "" {
+		return a.duplicate(ctx, event, noted.First)
 	}
-	p, runs, err := a.decide(ctx, event, cause)
+	b := &beside{open: noted.Open, heard: rec.At, now: a.now(), own: map[string]string{}}
+	p, runs, err := a.decide(ctx, event, cause, b)
 	if errors.Is(err, triggers.ErrPermanent) {
 		return a.refuse(ctx, rec.ID, err)
 	}
@@ -76,6 +77,12 @@ func (a *Agent) planDelivery(ctx context.Context, id string) error {
 		if err := a.Create(ctx, r); err != nil {
 			return err
 		}
+	}
+	if b.waits {
+		return later{askEvery}
+	}
+	if err := a.unask(ctx, event, b.silent); err != nil {
+		return err
 	}
 	if err := a.cfg.Plans.SavePlan(ctx, p); err != nil {
 		return fmt.Errorf("save plan: %w", err)

@@ -46,7 +46,7 @@ func (a *Agent) Rehearse(ctx context.Context, id, rev string) (store.Plan, []*ru
 	if err != nil {
 		return store.Plan{}, nil, err
 	}
-	return a.decide(ctx, e, run.Cause{Kind: causeReplay, ID: id})
+	return a.decide(ctx, e, run.Cause{Kind: causeReplay, ID: id}, &beside{})
 }
 
 // again is the event of a kept delivery, at another commit if rev names one.

@@ -199,7 +199,7 @@ func (p *reporter) notice(r run.Run) report.Notice {
 	return report.Notice{
 		ID: fmt.Sprintf("%s/%s/%s", r.Plan.ID, run.StatusListener, state), Run: r.Plan.ID,
 		Forge: e.Forge, Repo: e.Repo.Name, Commit: e.After, Ref: e.Ref,
-		Pipeline: r.Plan.Pipeline, Context: "millrace/" + r.Plan.Pipeline,
+		Pipeline: r.Plan.Pipeline, Context: "millrace/" + r.Plan.Pipeline + r.Plan.Context,
 		State: state, Text: r.Line(), URL: p.cfg.URL + "/runs/" + r.Plan.ID, At: p.now(),
 	}
 }

@@ -23,6 +23,7 @@ func (d *decoder) pipeline(p *Pipeline) read {
 			"version":     d.version(&p.Version),
 			"concurrency": d.concurrency(&p.Concurrency),
 			"required":    d.flag(&p.Required, "`required`"),
+			"both":        d.flag(&p.Both, "`both`"),
 			"timeout":     d.duration(&p.Timeout, "`timeout`"),
 			"params":      list(d, &p.Params, "`params`", maxParams, d.param),
 			"stages":      list(d, &p.Stages, "`stages`", maxStages, d.stage),

@@ -41,6 +41,7 @@ type Snapshot struct {
 	Event     triggers.Event     `json:"event"`
 	Cause     Cause              `json:"cause"`
 	Pipeline  string             `json:"pipeline"`
+	Context   string             `json:"context,omitempty"` // what follows the pipeline in the name of its status: "/push"
 	File      string             `json:"file"`
 	Version   string             `json:"version,omitempty"` // names what is built, see pipeline.Pipeline.VersionOf
 	Timeout   time.Duration      `json:"timeout,omitempty"` // from the start of the run, 0 = none

@@ -13,6 +13,7 @@ const (
 	MaxRefs       = 5_000  // of one repository, those included that are gone and not forgotten
 	MaxWatched    = 10_000 // repositories
 	MaxSuspicions = 1_000  // of one repository
+	MaxRequests   = 20     // open ones of one branch
 )
 
 // SameWithin is how far apart two deliveries of one push may come where the forge does not say which hook sent them.
@@ -22,14 +23,16 @@ const SameWithin = time.Minute
 // notes what it plans, and asks by that whether it was told before; the agent's look for gaps compares what was heard
 // with what is there. All methods are safe for concurrent use.
 type Refs interface {
-	// Note notes a push, a tag or a deletion, and returns the delivery that told of the same before, or "" when h is the
-	// first. Told of the same: it equals the latest of its ref (same before and after), and came through another hook or,
+	// Note notes a push, a tag or a deletion, and returns which delivery told of the same before, if any did, and which
+	// requests are open to merge the branch; those of a branch that is gone are forgotten. Told of the same: it equals the latest of its ref (same before and after), and came through another hook or,
 	// where one of the two names none, within SameWithin; or what was found without a delivery and what a delivery tells
 	// end at the same commit. The latest is the one that began where the one before it ended, else the one that was heard
 	// last; who comes later than its time is a first, and does not replace what is noted. For the last few deliveries of a
 	// ref the answer is the same ever after, so that planning one again never makes it a duplicate of itself. The
 	// repository is due at h.Look at the latest.
-	Note(ctx context.Context, h Heard) (first string, err error)
+	Note(ctx context.Context, h Heard) (Noted, error)
+	// Ask notes a request to merge a branch of the repository itself as it is now, or that it is no longer open.
+	Ask(ctx context.Context, r Repo, branch string, q Request, open bool) error
 	// Due returns at most limit repositories that are to be looked at by at, those first that are due for longest.
 	Due(ctx context.Context, at time.Time, limit int) ([]Watch, error)
 	// Sights returns what is noted of a repository, by ref.
@@ -60,6 +63,20 @@ type Heard struct {
 	Ref string // refs/heads/main
 	Sight
 	Look time.Time // when the repository is to be looked at
+}
+
+// Noted is what Note answers.
+type Noted struct {
+	First string    // delivery that told of the same before, "" for none
+	Open  []Request // to merge the branch, in the order in which they were heard of last
+}
+
+// Request is an open request.
+type Request struct {
+	Number int    `json:"number"`
+	Target string `json:"target"` // branch
+	Commit string `json:"commit"` // that it was heard of last
+	Action string `json:"action"` // that brought it
 }
 
 // Repo is a repository at a forge. Those two names say which it is; the rest is what was heard of it last.

@@ -9,16 +9,24 @@ import (
 	"time"
 
 	"github.com/millrace-ci/millrace/agent/store"
+	"github.com/millrace-ci/millrace/triggers"
 )
 
 // Refs keeps the contract of store.Refs.
 type Refs struct {
 	mu    sync.Mutex
 	repos map[name]*watched
+	open  map[branch][]store.Request
 }
 
 // name is what says which repository it is.
 type name struct{ forge, repo string }
+
+// branch is one of a repository.
+type branch struct {
+	name
+	branch string
+}
 
 type watched struct {
 	store.Watch
@@ -38,15 +46,15 @@ type verdict struct{ delivery, first string }
 const maxSaid = 8
 
 // NewRefs returns an empty store of refs.
-func NewRefs() *Refs { return &Refs{repos: map[name]*watched{}} }
+func NewRefs() *Refs { return &Refs{repos: map[name]*watched{}, open: map[branch][]store.Request{}} }
 
 // Note keeps the contract.
-func (r *Refs) Note(_ context.Context, h store.Heard) (string, error) {
+func (r *Refs) Note(_ context.Context, h store.Heard) (store.Noted, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w := r.watch(h.Repo, h.Look)
 	if w == nil {
-		return "", nil
+		return store.Noted{}, nil
 	}
 	if h.Look.Before(w.Due) {
 		w.Due = h.Look
@@ -54,14 +62,32 @@ func (r *Refs) Note(_ context.Context, h store.Heard) (string, error) {
 	if !h.Recovered { // who looks knows no more of the repository than we do
 		w.Repo = h.Repo
 	}
-	s := w.sights[h.Ref]
-	switch {
+	of := branch{name: name{h.Forge, h.Name}}
+	of.branch, _ = triggers.SplitRef(h.Ref)
+	if h.After == "" {
+		delete(r.open, of)
+	}
+	noted := store.Noted{Open: slices.Clone(r.open[of])}
+	switch s := w.sights[h.Ref]; {
 	case s != nil:
-		return s.note(h.Sight), nil
+		noted.First = s.note(h.Sight)
 	case len(w.sights) < store.MaxRefs:
 		w.sights[h.Ref] = &sight{h.Sight, []verdict{{h.Delivery, ""}}}
 	}
-	return "", nil
+	return noted, nil
+}
+
+// Ask keeps the contract.
+func (r *Refs) Ask(_ context.Context, repo store.Repo, source string, q store.Request, open bool) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	of := branch{name{repo.Forge, repo.Name}, source}
+	others := slices.DeleteFunc(r.open[of], func(o store.Request) bool { return o.Number == q.Number })
+	if open && len(others) < store.MaxRequests {
+		others = append(others, q)
+	}
+	r.open[of] = others
+	return nil
 }
 
 // watch returns what is kept of a repository, which it makes known and due at a time unless there are too many.
@@ -190,5 +216,6 @@ func (r *Refs) Drop(_ context.Context, repo store.Repo) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.repos, name{repo.Forge, repo.Name})
+	maps.DeleteFunc(r.open, func(of branch, _ []store.Request) bool { return of.name == name{repo.Forge, repo.Name} })
 	return nil
 }

@@ -3,6 +3,7 @@
 -- KEYS[1]  hash  the repository's refs: the latest sight of each, and what was said of the last deliveries
 -- KEYS[2]  zset  repositories, by when they are due
 -- KEYS[3]  hash  repositories, by what they are called in KEYS[2]
+-- KEYS[4]  hash  the repository's open requests, by the branch that they would merge
 --
 -- ARGV[1]  what the repository is called there
 -- ARGV[2]  repository, or '' when it is known no better than before
@@ -13,11 +14,13 @@
 -- ARGV[7]  how many refs a repository may have
 -- ARGV[8]  how many deliveries of a ref are remembered
 -- ARGV[9]  how far apart the deliveries of one push may be, in milliseconds
+-- ARGV[10] branch, '' for a tag
 --
--- Returns the id of the first delivery, or '' when this is the first; an error when a newer Millrace wrote the ref.
+-- Returns {id of the first delivery, or '' when this is the first; open requests of the branch, or ''}; an error when a
+-- newer Millrace wrote the ref.
 local form = '1 '
 if not redis.call('ZSCORE', KEYS[2], ARGV[1]) and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[6]) then
-  return ''
+  return {'', ''}
 end
 local known = redis.call('HGET', KEYS[1], ARGV[4])
 if known and string.sub(known, 1, #form) ~= form then
@@ -29,6 +32,10 @@ if ARGV[2] ~= '' then
 end
 
 local new = cjson.decode(ARGV[5])
+if new.after == '' then
+  redis.call('HDEL', KEYS[4], ARGV[10])
+end
+local open = redis.call('HGET', KEYS[4], ARGV[10]) or ''
 local function keep(sight, said, first)
   said[#said + 1] = {new.delivery, first}
   if #said > tonumber(ARGV[8]) then
@@ -36,21 +43,21 @@ local function keep(sight, said, first)
   end
   sight.said = said
   redis.call('HSET', KEYS[1], ARGV[4], form .. cjson.encode(sight))
-  return first
+  return {first, open}
 end
 
 if not known then
   if redis.call('HLEN', KEYS[1]) < tonumber(ARGV[7]) then
     keep(new, {}, '')
   end
-  return ''
+  return {'', open}
 end
 
 local last = cjson.decode(string.sub(known, #form + 1))
 local said = last.said or {}
 for _, s in ipairs(said) do
   if s[1] == new.delivery then
-    return s[2]
+    return {s[2], open}
   end
 end
 

@@ -21,11 +21,14 @@ const (
 	keyDue   = "{millrace}:refs:due"
 	keyRepos = "{millrace}:refs:repos"
 	keyLooks = "{millrace}:refs:looks"
+	keyOpen  = "{millrace}:refs:open:" // and what the repository is called
 )
 
 var (
 	//go:embed note.lua
 	noteSource string
+	//go:embed ask.lua
+	askSource string
 	//go:embed due.lua
 	dueSource string
 	//go:embed looked.lua
@@ -36,6 +39,7 @@ var (
 	dropSource string
 
 	noteScript   = redis.NewScript(noteSource)
+	askScript    = redis.NewScript(askSource)
 	dueScript    = redis.NewScript(dueSource)
 	lookedScript = redis.NewScript(lookedSource)
 	hurryScript  = redis.NewScript(hurrySource)
@@ -44,6 +48,9 @@ var (
 
 // maxSaid is for how many deliveries of a ref Note's answer is remembered.
 const maxSaid = 8
+
+// keepOpen is how long the open requests of a repository are known after one of them was heard of.
+const keepOpen = 90 * 24 * time.Hour
 
 // Refs keeps the contract of store.Refs in Redis. Any number of them, in any number of processes, may share one.
 type Refs struct{ rdb redis.UniversalClient }
@@ -79,25 +86,53 @@ type looked struct {
 }
 
 // Note keeps the contract. One round trip.
-func (r *Refs) Note(ctx context.Context, h store.Heard) (string, error) {
+func (r *Refs) Note(ctx context.Context, h store.Heard) (store.Noted, error) {
 	repo := ""
 	if !h.Recovered { // who looks knows no more of the repository than we do
 		var err error
 		if repo, err = encode(watched(h.Repo)); err != nil {
-			return "", fmt.Errorf("note %s of %s: %w", h.Ref, h.Name, err)
+			return store.Noted{}, fmt.Errorf("note %s of %s: %w", h.Ref, h.Name, err)
 		}
 	}
 	seen, err := json.Marshal(sight{h.Before, h.After, h.Hook, h.Delivery, h.At.UnixMilli(), h.Recovered})
 	if err != nil {
-		return "", fmt.Errorf("note %s of %s: %w", h.Ref, h.Name, err)
+		return store.Noted{}, fmt.Errorf("note %s of %s: %w", h.Ref, h.Name, err)
 	}
 	name := called(h.Forge, h.Name)
-	first, err := noteScript.Run(ctx, r.rdb, []string{keyRefs + name, keyDue, keyRepos},
-		name, repo, h.Look.UnixMilli(), h.Ref, seen, store.MaxWatched, store.MaxRefs, maxSaid, store.SameWithin.Milliseconds()).Text()
-	if err != nil {
-		return "", fmt.Errorf("note %s of %s: %w", h.Ref, h.Name, err)
+	branch, _ := triggers.SplitRef(h.Ref)
+	answer, err := noteScript.Run(ctx, r.rdb, []string{keyRefs + name, keyDue, keyRepos, keyOpen + name},
+		name, repo, h.Look.UnixMilli(), h.Ref, seen, store.MaxWatched, store.MaxRefs, maxSaid, store.SameWithin.Milliseconds(), branch).StringSlice()
+	if err == nil && len(answer) != 2 {
+		err = errors.New("redis gave a strange answer")
 	}
-	return first, nil
+	if err != nil {
+		return store.Noted{}, fmt.Errorf("note %s of %s: %w", h.Ref, h.Name, err)
+	}
+	noted := store.Noted{First: answer[0]}
+	if answer[1] != "" {
+		if err := decode(answer[1], &noted.Open); err != nil {
+			return store.Noted{}, fmt.Errorf("read open requests of %s: %w", h.Name, err)
+		}
+	}
+	return noted, nil
+}
+
+// Ask keeps the contract. One round trip. At most MaxRefs branches of a repository have requests that are known, for as
+// long as keepOpen.
+func (r *Refs) Ask(ctx context.Context, repo store.Repo, branch string, q store.Request, open bool) error {
+	value := []byte{}
+	if open {
+		var err error
+		if value, err = json.Marshal(q); err != nil {
+			return fmt.Errorf("note request %d of %s: %w", q.Number, repo.Name, err)
+		}
+	}
+	err := askScript.Run(ctx, r.rdb, []string{keyOpen + called(repo.Forge, repo.Name)},
+		branch, q.Number, value, store.MaxRefs, store.MaxRequests, keepOpen.Milliseconds()).Err()
+	if err != nil && !errors.Is(err, redis.Nil) {
+		return fmt.Errorf("note request %d of %s: %w", q.Number, repo.Name, err)
+	}
+	return nil
 }
 
 // Due keeps the contract. One round trip.
@@ -207,7 +242,7 @@ func (r *Refs) Hurry(ctx context.Context, at time.Time, also ...store.Repo) erro
 // Drop keeps the contract. One round trip.
 func (r *Refs) Drop(ctx context.Context, repo store.Repo) error {
 	name := called(repo.Forge, repo.Name)
-	err := dropScript.Run(ctx, r.rdb, []string{keyRefs + name, keyDue, keyRepos, keyLooks}, name).Err()
+	err := dropScript.Run(ctx, r.rdb, []string{keyRefs + name, keyDue, keyRepos, keyLooks, keyOpen + name}, name).Err()
 	if err != nil && !errors.Is(err, redis.Nil) {
 		return fmt.Errorf("drop %s: %w", repo.Name, err)
 	}

@@ -57,6 +57,9 @@ func TestRefsTripsAndKeys(t *testing.T) {
 		"looked": func(ctx context.Context) error {
 			return r.Looked(ctx, watch, store.Look{Found: map[string]string{"refs/heads/x": "a"}, Next: at})
 		},
+		"ask": func(ctx context.Context) error {
+			return r.Ask(ctx, repo, "main", store.Request{Number: 7, Target: "prod"}, true)
+		},
 		"hurry": func(ctx context.Context) error { return r.Hurry(ctx, at, repo) },
 	}
 	for _, verb := range verbs { // scripts are loaded

@@ -21,6 +21,7 @@ func RunRefs(t *testing.T, open func(t *testing.T) (here, there store.Refs)) {
 		{"the answer for a delivery stays", answerStays},
 		{"repositories and forges are apart", reposApart},
 		{"refs are bounded", refsBounded},
+		{"a push is told which requests are open", openRequests},
 		{"a repository is due when it was noted to be, the longest first", dueInOrder},
 		{"a look is kept, and what it found and missed", lookIsKept},
 		{"a push during a look is looked at soon", lookDoesNotDelay},
@@ -31,7 +32,7 @@ func RunRefs(t *testing.T, open func(t *testing.T) (here, there store.Refs)) {
 		t.Run(l.name, func(t *testing.T) {
 			t.Parallel()
 			here, there := open(t)
-			l.law(t, &refs{t, here, there})
+			l.law(t, &refs{t: t, here: here, there: there})
 		})
 	}
 }
@@ -40,6 +41,7 @@ func RunRefs(t *testing.T, open func(t *testing.T) (here, there store.Refs)) {
 type refs struct {
 	t           *testing.T
 	here, there store.Refs
+	open        []store.Request // as they were noted last
 }
 
 // shop is the repository of most laws.
@@ -60,17 +62,18 @@ func (r *refs) note(h heard) {
 
 func (r *refs) noteOf(repo store.Repo, ref string, h heard) {
 	r.t.Helper()
-	first, err := r.here.Note(r.t.Context(), store.Heard{
+	noted, err := r.here.Note(r.t.Context(), store.Heard{
 		Repo: repo, Ref: ref, Look: start.Add(h.at + time.Minute),
 		Sight: store.Sight{Before: h.before, After: h.after, Hook: h.hook, Delivery: h.id, At: start.Add(h.at), Recovered: h.recovered},
 	})
 	if err != nil {
 		r.t.Fatalf("note %s: %v", h.id, err)
 	}
-	if first != h.first {
-		r.t.Errorf("%s (%s to %s) is a duplicate of %q, want %q", h.id, h.before, h.after, first, h.first)
+	if first := noted.First; first != h.first {
+		r.t.Errorf("%s (%s to %s) is a duplicate of %q, want %q", h.id, h.before, h.after, noted.First, h.first)
 	}
 	r.here, r.there = r.there, r.here
+	r.open = noted.Open
 }
 
 // sights are what is noted of a repository, as ref: after.
@@ -241,6 +244,53 @@ func refsBounded(t *testing.T, r *refs) {
 	if got := len(r.sights(shop)); got != store.MaxRefs {
 		t.Errorf("%d refs are kept, want %d", got, store.MaxRefs)
 	}
+}
+
+func openRequests(t *testing.T, r *refs) {
+	ask := func(branch string, number int, commit string, open bool) {
+		t.Helper()
+		q := store.Request{Number: number, Target: "prod", Commit: commit, Action: "opened"}
+		if err := r.there.Ask(t.Context(), shop, branch, q, open); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := func(after string, numbers ...int) {
+		t.Helper()
+		r.note(heard{id: after, after: after})
+		var got []int
+		for _, q := range r.open {
+			if q.Target != "prod" || q.Action != "opened" || q.Commit == "" {
+				t.Errorf("got request %+v", q)
+			}
+			got = append(got, q.Number)
+		}
+		same(t, "open requests at "+after, got, numbers)
+	}
+	ask("main", 7, "x", true) // before anything was pushed
+	ask("other", 8, "x", true)
+	want("a", 7)
+	ask("main", 9, "x", true)
+	ask("main", 7, "y", true)
+	want("b", 9, 7)
+	same(t, "the request as it was heard of last", r.open[1], store.Request{Number: 7, Target: "prod", Commit: "y", Action: "opened"})
+	ask("main", 9, "", false)
+	ask("main", 10, "", false)
+	want("c", 7)
+	ask("main", 7, "", false)
+	want("d")
+	for n := range store.MaxRequests + 5 {
+		ask("main", 100+n, "x", true)
+	}
+	r.note(heard{id: "e", after: "e"})
+	if len(r.open) != store.MaxRequests {
+		t.Errorf("%d requests of a branch are known, want %d", len(r.open), store.MaxRequests)
+	}
+	r.note(heard{id: "f", before: "e"})
+	r.noteOf(shop, "refs/tags/other", heard{id: "g", after: "e"})
+	if len(r.open) != 0 {
+		t.Errorf("a tag is told of the requests of a branch: %v", r.open)
+	}
+	want("h")
 }
 
 func dueInOrder(t *testing.T, r *refs) {
