@@ -35,14 +35,16 @@ func TestAcksShareRoundTrips(t *testing.T) {
 	errs := make([]error, n)
 	left, leave := context.WithCancel(t.Context())
 	var all sync.WaitGroup
-	for i, l := range held[:n] {
+	all.Go(func() { errs[0] = q.Ack(t.Context(), held[0]) })
+	poll(t, "the first is under way", func() bool { waiting, busy := q.Acks(); return busy && waiting == 0 })
+	for i, l := range held[1:n] {
 		ctx := t.Context()
-		if i == n-1 {
+		if i+1 == n-1 {
 			ctx = left
 		}
-		all.Go(func() { errs[i] = q.Ack(ctx, l) })
+		all.Go(func() { errs[i+1] = q.Ack(ctx, l) })
 	}
-	poll(t, "one is under way and the others wait", func() bool { return q.Waiting() == n-1 })
+	poll(t, "the others wait", func() bool { waiting, _ := q.Acks(); return waiting == n-1 })
 	leave()
 	if err := other.ClientUnpause(t.Context()).Err(); err != nil {
 		t.Fatal(err)

@@ -8,9 +8,9 @@ import (
 // Sweep lets a test decide how long ago is long ago.
 func (q *Queue[T]) Sweep(ctx context.Context, idle time.Duration) error { return q.sweep(ctx, idle) }
 
-// Waiting is how many acknowledgements wait for those that are under way.
-func (q *Queue[T]) Waiting() int {
+// Acks is how many acknowledgements wait, and whether others are under way.
+func (q *Queue[T]) Acks() (waiting int, busy bool) {
 	q.acks.mu.Lock()
 	defer q.acks.mu.Unlock()
-	return len(q.acks.waiting)
+	return len(q.acks.waiting), q.acks.busy
 }
