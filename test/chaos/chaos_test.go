@@ -54,7 +54,7 @@ func round(t *testing.T, seed uint64, sum *tally) {
 	w.suffer(faults)
 	made := <-pushed
 	w.heal()
-	if left := w.settle(); len(left) > 0 {
+	if left := w.settle(heads(made)); len(left) > 0 {
 		sum.stuck.Add(int64(len(left)))
 		t.Errorf("%d things are left to be done %v after the last fault: %v", len(left), patience, left)
 	}

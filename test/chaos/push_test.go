@@ -85,6 +85,15 @@ func (w *world) pushes(rng *rand.Rand) []push {
 	return all
 }
 
+// heads are the newest pushes of the branches: what is behind them may have been pushed over before anybody heard of it.
+func heads(made []push) map[string]string {
+	all := map[string]string{}
+	for _, p := range made {
+		all[p.branch] = p.commit
+	}
+	return all
+}
+
 func (w *world) push(ctx context.Context, tree *forgekit.Worktree, k kind) (string, error) {
 	commit, err := tree.Commit(ctx, k.name+" "+time.Now().String(), map[string]string{".millrace.yaml": w.definition(k)})
 	if err != nil {

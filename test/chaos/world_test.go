@@ -80,7 +80,7 @@ server: {listen: %q, secret_file: %q}
 redis: {url: %q}
 data: %q
 logs: {bucket: "file://%s"}
-forges: [{name: gitea, kind: gitea, url: %q, token: %q, webhook_secrets: [%q]}]
+forges: [{name: gitea, kind: gitea, url: %q, token: %q, webhook_secrets: [%q], poll: 10s}]
 runners: [{name: local, kind: local, capacity: 4}]
 `, address, w.secret(), w.redis.URL(), dir, filepath.Join(w.dir, "logs"), w.forge.URL, token, hookSecret)
 }
