@@ -30,7 +30,7 @@ test: ## every test, with race detector, shuffled, on real servers (PKG=./queue/
 
 chaos: ## rounds of pushes while agents and Redis are killed at random (ROUNDS=100 SEED=42)
 	test/setup.sh
-	go test -tags chaos -count=1 -timeout 12h -json ./test/chaos -rounds $(ROUNDS) -seed $(SEED) | go run ./test/tally
+	go test -tags chaos -count=1 -timeout 12h -json ./test/chaos -rounds $(ROUNDS) -seed $(SEED) | go run ./test/tally -show TestChaos
 
 e2e: ## every test that needs a Kubernetes, on the lab (PKG=./runners/kube ARGS="-run Cancel")
 	test/setup.sh
@@ -62,8 +62,8 @@ generate: ## rewrite golden files, stories and the diagrams drawn from code
 
 verify: ## formatted, go.mod files tidy, vetted
 	$(LINT) fmt --diff
-	go mod tidy -diff && go -C tools mod tidy -diff
-	go vet -tags lab,chaos ./...
+	go mod tidy -diff && go -C tools mod tidy -diff && go -C test/bench mod tidy -diff
+	go vet -tags lab,chaos ./... && go -C test/bench vet ./...
 
 ci: ## all that a change must pass
 	.ci/run

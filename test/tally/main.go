@@ -6,6 +6,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -13,7 +14,9 @@ import (
 )
 
 func main() {
-	total, err := tally(os.Stdin, os.Stdout)
+	show := flag.String("show", "", "a test whose output is worth reading also when it passed")
+	flag.Parse()
+	total, err := tally(os.Stdin, os.Stdout, *show)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "read the events of go test:", err)
 		os.Exit(2)
@@ -36,8 +39,8 @@ type event struct {
 // it did not build or its process died, counts as one that failed.
 type counts struct{ passed, failed, skipped int }
 
-// tally copies from r to w what is worth reading, and counts.
-func tally(r io.Reader, w io.Writer) (counts, error) {
+// tally copies from r to w what is worth reading, and what the test show says, and counts.
+func tally(r io.Reader, w io.Writer, show string) (counts, error) {
 	var total counts
 	packages := map[string]*transcript{}
 	in := bufio.NewScanner(r)
@@ -50,7 +53,7 @@ func tally(r io.Reader, w io.Writer) (counts, error) {
 		}
 		t := packages[e.Package]
 		if t == nil {
-			t = &transcript{output: map[string]*strings.Builder{}}
+			t = &transcript{show: show, output: map[string]*strings.Builder{}}
 			packages[e.Package] = t
 		}
 		switch {
@@ -69,6 +72,7 @@ func tally(r io.Reader, w io.Writer) (counts, error) {
 
 // transcript is what the tests of one package have said, less what is not worth reading.
 type transcript struct {
+	show   string
 	tests  []string                    // in order of their first words
 	output map[string]*strings.Builder // by test; "" is the package
 	failed bool                        // one of its tests
@@ -86,7 +90,9 @@ func (t *transcript) endTest(e event, total *counts) {
 	switch e.Action {
 	case "pass":
 		total.passed++
-		delete(t.output, e.Test)
+		if e.Test != t.show {
+			delete(t.output, e.Test)
+		}
 	case "fail":
 		total.failed++
 		t.failed = true

@@ -31,6 +31,16 @@ func TestTally(t *testing.T) {
 			counts: counts{passed: 2},
 		},
 		{
+			name: "a test that is to be shown is, also when it passed",
+			events: `
+{"Action":"output","Package":"p","Test":"TestShown","Output":"a_test.go:3: 0 lost\n"}
+{"Action":"pass","Package":"p","Test":"TestShown"}
+{"Action":"output","Package":"p","Output":"ok  \tp\t0.1s\n"}
+{"Action":"pass","Package":"p"}`,
+			want:   "a_test.go:3: 0 lost\nok  \tp\t0.1s\n",
+			counts: counts{passed: 1},
+		},
+		{
 			name: "a failed test is told with its seed, what passed is not",
 			events: `
 {"Action":"output","Package":"p","Output":"-test.shuffle 7\n"}
@@ -79,7 +89,7 @@ func TestTally(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			var out strings.Builder
-			got, err := tally(strings.NewReader(strings.TrimPrefix(tt.events, "\n")), &out)
+			got, err := tally(strings.NewReader(strings.TrimPrefix(tt.events, "\n")), &out, "TestShown")
 			if err != nil {
 				t.Fatal(err)
 			}
