@@ -18,15 +18,16 @@ func TestOldRunsAreForgotten(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, strings.Replace(green, "timeout: 1h", "timeout: 100h", 1))
+		h.keepRuns = 2 * time.Hour
 		a, stop, _ := h.agent()
 		defer h.clear()
 		defer stop()
 		h.pushes(a, 1)
 		old := h.theRun()
 		key := logs.Key{Run: old.Plan.ID, Task: "unit", Attempt: 1}
-		h.runner.gate("unit")
+		end := h.runner.gate("unit")
 		h.pushes(a, 1) // it goes on
-		time.Sleep(keepRuns - time.Hour)
+		time.Sleep(time.Hour)
 		h.want("before the time", run.Succeeded, run.Running)
 
 		h.undeleted = 1
@@ -44,5 +45,10 @@ func TestOldRunsAreForgotten(t *testing.T) {
 			t.Errorf("load the old run: got %v, want %v", err, store.ErrNotFound)
 		}
 		h.want("after the time", run.Running)
+		end <- ground
+		time.Sleep(time.Hour)
+		h.want("an hour after the end of the other, which is as old", run.Succeeded)
+		time.Sleep(2 * time.Hour)
+		h.want("three hours after it")
 	})
 }

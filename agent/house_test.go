@@ -64,17 +64,15 @@ type house struct {
 	made    int
 	looks   atomic.Int64 // how often a lane was looked at
 
-	undeleted int // so many runs are not deleted when they are to be
+	keepRuns  time.Duration // after their end; 0: for ever
+	undeleted int           // so many runs are not deleted when they are to be
 
 	capacity int                     // of each agent's runner
 	as       runners.Runner          // what agents see of runner; nil: runner itself
 	secrets  map[string]agent.Secret // the operator's
 }
 
-const (
-	lease    = 10 * time.Second
-	keepRuns = 96 * time.Hour
-)
+const lease = 10 * time.Second
 
 // gapsEvery is the time between two looks at a repository.
 const gapsEvery = 10 * time.Minute
@@ -132,7 +130,7 @@ func (h *house) idle() *agent.Agent {
 			return fmt.Sprintf("token-of-%s-%s-%d", run, task, attempt)
 		},
 		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Gaps: h.gaps, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
-		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: &sickRefs{h.refs, h}, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20, KeepRuns: keepRuns, GapsEvery: max(cmp.Or(h.every, gapsEvery), 0),
+		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: &sickRefs{h.refs, h}, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20, KeepRuns: h.keepRuns, GapsEvery: max(cmp.Or(h.every, gapsEvery), 0),
 		Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: cmp.Or(h.log, slog.New(slog.DiscardHandler)),
 	})
 	if err != nil {
