@@ -35,8 +35,7 @@ func (h *house) pushes(a *agent.Agent, n int) {
 		e := pushTo("main")
 		e.ID, e.After = fmt.Sprint("push-", h.made), fmt.Sprintf("%040d", h.made)
 		h.push(a, e)
-		time.Sleep(time.Second)
-		synctest.Wait()
+		h.after(time.Second)
 	}
 }
 

@@ -104,7 +104,7 @@ func TestPasswordIsHidden(t *testing.T) {
 func TestConnections(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t, "--appendonly", "yes")
-	base := 10*runtime.GOMAXPROCS(0) + 3 + 4
+	base := 10*runtime.GOMAXPROCS(0) + 4 + 4
 	for query, want := range map[string]int{"": base + 2, "?pool_size=1": base + 2, "?pool_size=1000": 1000} {
 		c := &config.Config{Redis: config.Redis{URL: triggers.Secret(server.URL() + query)}, Runners: make([]config.Runner, 2)}
 		conn, err := connectRedis(t.Context(), c, slog.New(slog.DiscardHandler))
