@@ -20,9 +20,9 @@ import (
 
 // Redeliverer is what a Forge's Source may be besides: a forge that can be asked to deliver again what it could not.
 type Redeliverer interface {
-	// Missed asks the forge to deliver again what it failed to deliver of a repository since a time, and tells how many
+	// Redeliver asks the forge to deliver again what it failed to deliver of a repository since a time, and tells how many
 	// deliveries it asked for. They come through the door, under the keys that they had.
-	Missed(ctx context.Context, repo string, since time.Time) (asked int, err error)
+	Redeliver(ctx context.Context, repo string, since time.Time) (asked int, err error)
 }
 
 // gapsItem is the one item in the line of those who look for gaps, as the reaper's is in his.
@@ -158,7 +158,7 @@ func (l *look) askAgain(ctx context.Context) {
 	if !ok || l.watch.Seen.IsZero() || l.at.Sub(l.watch.Seen) < l.every()/2 {
 		return
 	}
-	asked, err := r.Missed(ctx, l.watch.Name, l.watch.Seen)
+	asked, err := r.Redeliver(ctx, l.watch.Name, l.watch.Seen)
 	if err != nil && ctx.Err() == nil {
 		l.cfg.Log.WarnContext(ctx, "missed deliveries not asked for", "forge", l.watch.Forge, "repo", l.watch.Name, "err", err)
 	}

@@ -23,7 +23,7 @@ type redeliverer struct {
 }
 
 // Missed is agent.Redeliverer's.
-func (r *redeliverer) Missed(ctx context.Context, repo string, since time.Time) (int, error) {
+func (r *redeliverer) Redeliver(ctx context.Context, repo string, since time.Time) (int, error) {
 	if repo != "mill/flour" {
 		return 0, fmt.Errorf("asked for %s", repo)
 	}
