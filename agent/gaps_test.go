@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -22,7 +23,7 @@ type redeliverer struct {
 	send  func(ctx context.Context) int
 }
 
-// Missed is agent.Redeliverer's.
+// Redeliver is agent.Redeliverer's.
 func (r *redeliverer) Redeliver(ctx context.Context, repo string, since time.Time) (int, error) {
 	if repo != "mill/flour" {
 		return 0, fmt.Errorf("asked for %s", repo)
@@ -313,22 +314,27 @@ func TestAskedAgain(t *testing.T) {
 		h := newHouse(t, everything)
 		h.again = &redeliverer{fakeForge: h.forge}
 		lost := moved(2, commit("b"), commit("c"), "")
-		asked := 0
-		h.again.send = func(context.Context) int { asked++; return 0 }
+		door := h.idle()
+		var asked atomic.Int32
+		var missing atomic.Bool
+		h.again.send = func(context.Context) int {
+			asked.Add(1)
+			if !missing.CompareAndSwap(true, false) {
+				return 0
+			}
+			time.AfterFunc(30*time.Second, func() { h.push(door, lost.Event) })
+			return 1
+		}
 		a, stop, _ := h.agent()
 		defer stop()
 		h.deliver(a, moved(1, commit("a"), commit("b"), ""))
 		time.Sleep(2 * time.Minute)
 		synctest.Wait()
-		if asked != 0 {
-			t.Errorf("asked %d times before the first round", asked)
+		if n := asked.Load(); n != 0 {
+			t.Errorf("asked %d times before the first round", n)
 		}
 		h.git.set("refs/heads/main", commit("c"))
-		h.again.send = func(context.Context) int {
-			time.AfterFunc(30*time.Second, func() { h.push(a, lost.Event) })
-			h.again.send = func(context.Context) int { return 0 }
-			return 1
-		}
+		missing.Store(true)
 		time.Sleep(5 * gapsEvery)
 		synctest.Wait()
 		if got := h.commits(); got != "bc" {
