@@ -118,6 +118,9 @@ func (a *Agent) lookAt(ctx context.Context, w store.Watch) error {
 			return err
 		}
 	}
+	if w.Seen.IsZero() {
+		a.cfg.Log.InfoContext(ctx, "repository seen first", "forge", w.Forge, "repo", w.Name, "refs", len(heads))
+	}
 	l.watch.Seen, l.watch.Failing = l.at, time.Time{}
 	a.cfg.Metrics.Looked("seen")
 	return l.end(ctx, found)
