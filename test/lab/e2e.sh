@@ -14,6 +14,5 @@ test/lab/lab.sh kubeconfig >/dev/null 2>&1 || trap test/lab/lab.sh\ down EXIT
 test/lab/lab.sh up
 KUBECONFIG=$(test/lab/lab.sh kubeconfig)
 export KUBECONFIG
-# One package at a time: some tests kill parts of the cluster.
-go test -tags lab -race -p 1 -count=1 -shuffle=on -timeout 25m -json -run "^($tests)\$" "${args[@]}" "${packages[@]}" |
-	go run ./test/tally
+# One package at a time: some tests kill parts of the cluster. Many tests of one at once: they wait for the cluster.
+test/try.sh "${packages[*]}" -tags lab -race -p 1 -parallel 8 -count=1 -shuffle=on -timeout 25m -run "^($tests)\$" "${args[@]}"

@@ -35,7 +35,7 @@ type event struct {
 	Output  string
 }
 
-// counts is how many tests, subtests and examples ended how. A package that failed without one of its tests, because
+// counts is how many tests, subtests and examples ended how, at the last try. A package that failed without one of its tests, because
 // it did not build or its process died, counts as one that failed.
 type counts struct{ passed, failed, skipped int }
 
@@ -53,7 +53,7 @@ func tally(r io.Reader, w io.Writer, show string) (counts, error) {
 		}
 		t := packages[e.Package]
 		if t == nil {
-			t = &transcript{show: show, output: map[string]*strings.Builder{}}
+			t = &transcript{show: show, output: map[string]*strings.Builder{}, failed: map[string]bool{}}
 			packages[e.Package] = t
 		}
 		switch {
@@ -75,7 +75,7 @@ type transcript struct {
 	show   string
 	tests  []string                    // in order of their first words
 	output map[string]*strings.Builder // by test; "" is the package
-	failed bool                        // one of its tests
+	failed map[string]bool             // tests, until they pass when they are tried again
 }
 
 func (t *transcript) write(test, text string) {
@@ -90,12 +90,16 @@ func (t *transcript) endTest(e event, total *counts) {
 	switch e.Action {
 	case "pass":
 		total.passed++
+		if t.failed[e.Test] {
+			total.failed--
+			delete(t.failed, e.Test)
+		}
 		if e.Test != t.show {
 			delete(t.output, e.Test)
 		}
 	case "fail":
 		total.failed++
-		t.failed = true
+		t.failed[e.Test] = true
 	case "skip":
 		total.skipped++
 	}
@@ -116,10 +120,11 @@ func (t *transcript) endPackage(e event, total *counts, w io.Writer) {
 	}
 	if e.Action == "pass" {
 		own = lastLine(own) // Before it stand PASS and the seed of the shuffle.
-	} else if !t.failed {
+	} else if len(t.failed) == 0 {
 		total.failed++
 	}
 	fmt.Fprint(w, own)
+	t.tests, t.output = nil, map[string]*strings.Builder{}
 }
 
 func lastLine(text string) string {

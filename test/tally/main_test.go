@@ -41,6 +41,20 @@ func TestTally(t *testing.T) {
 			counts: counts{passed: 1},
 		},
 		{
+			name: "a test that passed when it was tried again has passed, and is told",
+			events: `
+{"Action":"output","Package":"p","Test":"TestA","Output":"a_test.go:3: boom\n"}
+{"Action":"fail","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Output":"FAIL\tp\t0.1s\n"}
+{"Action":"fail","Package":"p"}
+{"Action":"output","Package":"p","Test":"TestA","Output":"quiet\n"}
+{"Action":"pass","Package":"p","Test":"TestA"}
+{"Action":"output","Package":"p","Output":"ok  \tp\t0.1s\n"}
+{"Action":"pass","Package":"p"}`,
+			want:   "a_test.go:3: boom\nFAIL\tp\t0.1s\nok  \tp\t0.1s\n",
+			counts: counts{passed: 1},
+		},
+		{
 			name: "a failed test is told with its seed, what passed is not",
 			events: `
 {"Action":"output","Package":"p","Output":"-test.shuffle 7\n"}
