@@ -120,7 +120,7 @@ ready_kube_scheduler() { ask -k https://127.0.0.1:10259/readyz; }
 run_registry() {
 	local key made
 	key=$({
-		cat "$here/images.sh" && go env GOVERSION
+		cat "$here/images.sh" "$here/../../go.sum" && go env GOVERSION
 		dpkg-query -W git openssh-client ansible-core busybox-static ca-certificates redis-server
 	} | sha256sum | cut -c1-16)
 	made=$(dirname "$BIN")/images-$key
