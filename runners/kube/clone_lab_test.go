@@ -57,6 +57,7 @@ const look = `git rev-parse HEAD; git status --short; ls; git cat-file -e HEAD; 
 
 // TestClone brings a commit that is on no branch any more into a pod, in every way that there is.
 func TestClone(t *testing.T) {
+	t.Parallel()
 	lab, f := labtest.Open(t), newForge(t)
 	r := newProcess(t, lab, nil, nil)
 	hosted := f.overSSH(f.gone)
@@ -74,6 +75,7 @@ func TestClone(t *testing.T) {
 		"ssh, key, task is root": {hosted, true},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			job := shell(t, look)
 			job.Image, job.Source, job.Pod.Root = labtest.Git, c.source, c.root
 			res, log := outcome(t, r, job)
@@ -95,6 +97,7 @@ func TestClone(t *testing.T) {
 
 // TestCloneFails has the pod tell why there is no source, in words that say what to do.
 func TestCloneFails(t *testing.T) {
+	t.Parallel()
 	lab, f := labtest.Open(t), newForge(t)
 	r := newProcess(t, lab, nil, nil)
 	stranger := key(f)
@@ -112,6 +115,7 @@ func TestCloneFails(t *testing.T) {
 		"unknown host":   {unknown, "the key of the server is not the one in known_hosts: put what ssh-keyscan says"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			job := shell(t, "echo never")
 			job.Image, job.Source = labtest.Git, c.source
 			res, log := outcome(t, r, job)
@@ -127,6 +131,7 @@ func TestCloneFails(t *testing.T) {
 
 // TestGiven has a task look at all that a pod is given.
 func TestGiven(t *testing.T) {
+	t.Parallel()
 	lab := labtest.Open(t)
 	r := newProcess(t, lab, nil, nil)
 	docker := secretOf(t, lab, "docker", map[string][]byte{".dockerconfigjson": []byte("config-of-docker"), "other": []byte("other-entry")})

@@ -13,17 +13,18 @@ import (
 	"github.com/millrace-ci/millrace/runners"
 )
 
-// TestAPIServerGone has the API server killed for a minute: one job ends meanwhile, one runs on, and their waits with
-// them; what is to be started or stopped is not, and that is no refusal.
+// TestAPIServerGone has the API server killed for so long that all pauses between tries have grown to their longest (a
+// whole minute is TestOutage's, in test/e2e): one job ends meanwhile, one runs on, and their waits with them; what is to
+// be started or stopped is not, and that is no refusal.
 func TestAPIServerGone(t *testing.T) {
 	lab := labtest.Open(t)
 	p := newProcess(t, lab, nil, nil)
-	short, long := shell(t, count(30, "1")), shell(t, count(80, "1"))
+	short, long := shell(t, count(15, "1")), shell(t, count(45, "1"))
 	ends, runs := wait(t, p, short.ID, start(t, p, short)), wait(t, p, long.ID, start(t, p, long))
 	ends.until(t, " task 1\n")
 	runs.until(t, " task 1\n")
 	lab.Kill(t, labtest.APIServer)
-	over := time.After(time.Minute)
+	over := time.After(30 * time.Second)
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	if _, err := p.Start(ctx, shell(t, "true")); err == nil || errors.Is(err, runners.ErrRefused) {
@@ -35,9 +36,9 @@ func TestAPIServerGone(t *testing.T) {
 	<-over
 	lab.Start(t, labtest.APIServer)
 	ends.result(t, runners.Succeeded)
-	wantText(t, ends, numbers(30))
+	wantText(t, ends, numbers(15))
 	runs.result(t, runners.Succeeded)
-	wantText(t, runs, numbers(80))
+	wantText(t, runs, numbers(45))
 }
 
 // TestAPIServerHangs has the API server stop answering, without its connections being closed.

@@ -20,7 +20,7 @@ const (
 	// A stream is read in pieces that grow from one to the other: most of thousands of streams say little.
 	minRead, maxRead = 4 << 10, 64 << 10
 	// Pauses between two tries grow from one to the other.
-	minPause, maxPause = 100 * time.Millisecond, 5 * time.Second
+	minPause, maxPause = time.Second, 5 * time.Second
 )
 
 // copy copies the log of a container that has begun. A stream that was opened after the container had ended, and was

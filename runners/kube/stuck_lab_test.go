@@ -129,8 +129,10 @@ func permissive(t *testing.T, lab *labtest.Lab) *kube.Runner {
 	return r
 }
 
+const presentValue = "known-to-few"
+
 func present(t *testing.T, lab *labtest.Lab) {
-	secretOf(t, lab, "present", map[string][]byte{"other": []byte("value")})
+	secretOf(t, lab, "present", map[string][]byte{"other": []byte(presentValue)})
 }
 
 func quota(t *testing.T, lab *labtest.Lab) {
@@ -152,7 +154,7 @@ func restrict(t *testing.T, lab *labtest.Lab) {
 func TestMended(t *testing.T) {
 	t.Parallel()
 	lab := labtest.Open(t)
-	p, job := permissive(t, lab), shell(t, `test "$A" = value`)
+	p, job := permissive(t, lab), shell(t, `test "$A" = `+presentValue)
 	secret(runners.Secret{Key: "other", Env: "A"}, "present")(&job, lab.Namespace)
 	w := wait(t, p, job.ID, start(t, p, job))
 	w.until(t, `millrace waiting for task: container task: CreateContainerConfigError: secret "present" not found`)
@@ -194,7 +196,7 @@ func TestEvidence(t *testing.T) {
 			t.Errorf("evidence has no %q:\n%s", want, data)
 		}
 	}
-	for _, unwanted := range []string{"managedFields", "value\n"} {
+	for _, unwanted := range []string{"managedFields", presentValue} {
 		if strings.Contains(string(data), unwanted) {
 			t.Errorf("evidence has %q:\n%s", unwanted, data)
 		}
