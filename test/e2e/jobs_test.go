@@ -19,6 +19,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace-ci/millrace/agent/api"
 	"github.com/millrace-ci/millrace/internal/labtest"
 	"github.com/millrace-ci/millrace/runners"
 	"github.com/millrace-ci/millrace/test/forgekit"
@@ -163,13 +164,18 @@ func (w *world) redeliver() {
 // accountedFor checks that every run has ended well, and that its attempts had one Job, one pod and one log each.
 func (w *world) accountedFor(c *census) {
 	w.t.Helper()
-	runs, names := w.runs(""), map[string]bool{}
+	var runs []api.Run
+	poll(w.t, time.Minute, "all that was told is noted", func() bool { // A telling is noted behind it.
+		runs = w.runs("")
+		return !slices.ContainsFunc(runs, func(r api.Run) bool { return r.Status == nil || r.Status.State != string(r.State) })
+	})
+	names := map[string]bool{}
 	if len(runs) != pushes {
 		w.t.Errorf("%d runs, want %d", len(runs), pushes)
 	}
 	for _, r := range runs {
-		if r.State != "succeeded" || r.Status == nil || r.Status.State != "succeeded" {
-			w.t.Errorf("run %s: %s %s, told %+v", r.ID, r.State, r.Reason, r.Status)
+		if r.State != "succeeded" {
+			w.t.Errorf("run %s: %s %s", r.ID, r.State, r.Reason)
 		}
 		for _, one := range r.Stages[0].Tasks {
 			if one.State != "succeeded" || one.Attempt != 1 {
