@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -43,12 +45,14 @@ func checkRedis(c *config.Config) error {
 
 // connection is the Redis that remembers.
 type connection struct {
-	rdb      *redis.Client  // nil where there is none to be had: then everything is kept in memory
-	embedded *embeddedRedis // nil where it is not ours
+	rdb      *redis.Client               // nil where there is none to be had: then everything is kept in memory
+	embedded *embeddedRedis              // nil where it is not ours
+	late     func(context.Context) error // checks a Redis that did not answer yet, once it does; nil: it was checked
 }
 
 // connectRedis connects to the Redis that is configured or, without one, to a redis-server of our own in the data
-// folder. The caller closes the connection.
+// folder. One that does not answer is an error, most often a mistake in redis.url, but for an agent that heard deliveries
+// before: it goes on hearing, and keeps them in its spool. The caller closes the connection.
 func connectRedis(ctx context.Context, c *config.Config, log *slog.Logger) (connection, error) {
 	redis.SetLogger(clientLog{log}) // it is a global of go-redis; without it plain text comes into our JSON
 	opt, err := redisOptions(c.Redis.URL)
@@ -58,6 +62,11 @@ func connectRedis(ctx context.Context, c *config.Config, log *slog.Logger) (conn
 	if opt != nil {
 		opt.PoolSize = max(opt.PoolSize, connections(c))
 		rdb, err := checkedRedis(ctx, opt, nil, log)
+		if errors.Is(err, errSilent) && hasHeard(c) {
+			log.WarnContext(ctx, "redis does not answer: deliveries go to the spool until it does", "err", err)
+			rdb = redis.NewClient(opt)
+			return connection{rdb: rdb, late: func(ctx context.Context) error { return checkLate(ctx, rdb, log) }}, nil
+		}
 		if err != nil {
 			return connection{}, fmt.Errorf("redis at %s (redis.url): %w", opt.Addr, err)
 		}
@@ -79,7 +88,24 @@ func connectRedis(ctx context.Context, c *config.Config, log *slog.Logger) (conn
 		return connection{}, fmt.Errorf("embedded redis: %w: its log is %s", err, server.log)
 	}
 	log.InfoContext(ctx, "embedded redis started", "log", server.log)
-	return connection{rdb, server}, nil
+	return connection{rdb: rdb, embedded: server}, nil
+}
+
+// hasHeard tells whether an agent with this data folder has kept a spool before.
+func hasHeard(c *config.Config) bool {
+	_, err := os.Stat(c.Spool.Dir)
+	return err == nil && c.Spool.MaxBytes > 0 && slices.Contains(c.Roles, "hook")
+}
+
+// checkLate waits for a Redis that did not answer at the start, and checks it then.
+func checkLate(ctx context.Context, rdb *redis.Client, log *slog.Logger) error {
+	for awaitRedis(ctx, rdb, nil) != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+	}
+	log.InfoContext(ctx, "redis answers")
+	return checkSettings(ctx, rdb, log)
 }
 
 // connections is the size of the pool: what go-redis takes by default for calls that come and go, and one for each
@@ -103,8 +129,12 @@ func (c connection) close() {
 	}
 }
 
-// watch returns when ctx ends or, with an error, when our own server has: then this process must be started again.
+// watch returns when ctx ends or, with an error, when our own server has, or when one that answers late is none that may
+// be used: then this process must be started again.
 func (c connection) watch(ctx context.Context) error {
+	if c.late != nil {
+		return c.late(ctx)
+	}
 	if c.embedded == nil {
 		return nil
 	}
@@ -126,19 +156,26 @@ func checkedRedis(ctx context.Context, opt *redis.Options, ended <-chan struct{}
 	if err := awaitRedis(ctx, rdb, ended); err != nil {
 		return nil, errors.Join(err, rdb.Close())
 	}
+	if err := checkSettings(ctx, rdb, log); err != nil {
+		return nil, errors.Join(err, rdb.Close())
+	}
+	return rdb, nil
+}
+
+// checkSettings looks at what a Redis forgets.
+func checkSettings(ctx context.Context, rdb *redis.Client, log *slog.Logger) error {
 	settings, err := settingsOf(ctx, rdb)
 	if err != nil {
 		log.InfoContext(ctx, "redis does not show its settings: make sure that it has appendonly yes and maxmemory-policy noeviction", "err", err)
-		return rdb, nil
+		return nil
 	}
 	if policy := settings["maxmemory-policy"]; policy != "noeviction" {
-		err = fmt.Errorf("its maxmemory-policy is %s, so it would throw away what it accepted: set noeviction", policy)
-		return nil, errors.Join(err, rdb.Close())
+		return fmt.Errorf("its maxmemory-policy is %s, so it would throw away what it accepted: set noeviction", policy)
 	}
 	if loss := lossOf(settings); loss != "" {
 		log.WarnContext(ctx, "redis can LOSE what was accepted", "loss", loss)
 	}
-	return rdb, nil
+	return nil
 }
 
 // settingsOf reads the settings that decide what a Redis forgets, in one round trip each. A hosted one may forbid it.
@@ -167,7 +204,10 @@ func lossOf(settings map[string]string) string {
 	return ""
 }
 
-// awaitRedis waits until the server answers.
+// errSilent means that a Redis cannot be reached.
+var errSilent = errors.New("it does not answer")
+
+// awaitRedis waits until the server answers. Errors: errSilent.
 func awaitRedis(ctx context.Context, rdb *redis.Client, ended <-chan struct{}) error {
 	deadline := time.Now().Add(redisPatience)
 	for {
@@ -176,7 +216,7 @@ func awaitRedis(ctx context.Context, rdb *redis.Client, ended <-chan struct{}) e
 		case err == nil:
 			return nil
 		case !redis.IsLoadingError(err) && time.Now().After(deadline):
-			return fmt.Errorf("it does not answer: %w", err)
+			return fmt.Errorf("%w: %w", errSilent, err)
 		}
 		select {
 		case <-ended:

@@ -91,7 +91,7 @@ func live(ctx context.Context, c *config.Config, log *slog.Logger, p parts) erro
 	work, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(intake, func() { time.AfterFunc(c.ShutdownGrace, cancel) })()
-	hear, heard := context.WithCancel(work) // ends when nobody is answered any more
+	hear, heard := context.WithCancel(context.WithoutCancel(ctx)) // ends when nobody is answered any more
 	g.Go(func() error {
 		defer heard()
 		return serveHTTP(intake, listener, p.handler, log)
