@@ -63,6 +63,6 @@ func (w *worker) witness(ctx context.Context, at Attempt, uid string, log *logWr
 		err = log.keep(logs.Evidence, evidence)
 	}
 	if err != nil {
-		w.cfg.Log.WarnContext(ctx, "evidence not kept", "run", at.Run, "task", at.Task, "attempt", at.Attempt, "err", err)
+		w.cfg.Log.WarnContext(ctx, "evidence not kept", "run", at.Run, "task", at.Task, "attempt", at.Attempt, "err", log.conceal(err))
 	}
 }

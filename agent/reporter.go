@@ -48,7 +48,7 @@ func (a *Agent) tellAll(intake, work context.Context) error {
 
 // tell tells the forge the run's state until it is the one that was told last, so that the newest always wins and
 // states that are over before they were told are left out. One that is not due yet is told by tellAgain.
-func (p *reporter) tell(intake, ctx context.Context, l queue.Lease[string]) error {
+func (p *reporter) tell(_, ctx context.Context, l queue.Lease[string]) error {
 	r, err := p.cfg.Runs.Load(ctx, l.Item.Value)
 	if errors.Is(err, store.ErrNotFound) {
 		return nil
@@ -71,7 +71,7 @@ func (p *reporter) tell(intake, ctx context.Context, l queue.Lease[string]) erro
 		}
 	}
 	if l.Tries > 1 && r.State.Final() {
-		p.confirm(intake, ctx, r)
+		p.confirm(ctx, r)
 	}
 	return nil
 }
@@ -85,14 +85,21 @@ func (p *reporter) save(ctx context.Context, r run.Run, told run.Told) (run.Run,
 }
 
 // confirm tells a final state once more after a while. When the item was tried before, that try may still be on its way
-// (its worker was killed, or ran out of patience), and may reach the forge after ours and overwrite it.
-func (p *reporter) confirm(intake, ctx context.Context, r run.Run) {
-	if !wait(intake, confirmAfter) {
-		return
-	}
-	if err := p.notify(ctx, p.notice(r)); err != nil {
-		p.cfg.Log.WarnContext(ctx, "status told, but not confirmed", "run", r.Plan.ID, "err", err)
-	}
+// (its worker was killed, or ran out of patience), and may reach the forge after ours and overwrite it. It holds up
+// nothing, and asks no forge that wants to be left alone.
+func (p *reporter) confirm(ctx context.Context, r run.Run) {
+	forge := r.Plan.Event.Forge
+	p.alarms.set("confirm "+r.Plan.ID, confirmAfter, func() {
+		if p.left(forge) > 0 {
+			return
+		}
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
+		defer cancel()
+		if err := p.notify(ctx, p.notice(r)); err != nil {
+			p.leave(forge, min(report.Wait(err), longestWait))
+			p.cfg.Log.WarnContext(ctx, "status told, but not confirmed", "run", r.Plan.ID, "err", err)
+		}
+	})
 }
 
 // tellAgain looks once more after the item was acknowledged: a state that came between the last look and the

@@ -70,10 +70,14 @@ func makeFolder(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	parent := filepath.Dir(dir)
+	if err := makeFolder(parent); err != nil {
 		return err
 	}
-	return ondisk.Folder(filepath.Dir(dir))
+	if err := os.Mkdir(dir, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return ondisk.Folder(parent)
 }
 
 // load takes a file of the folder in. What is none of ours is left alone.
