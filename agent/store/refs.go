@@ -29,7 +29,7 @@ type Refs interface {
 	// end at the same commit. The latest is the one that began where the one before it ended, else the one that was heard
 	// last; who comes later than its time is a first, and does not replace what is noted. For the last few deliveries of a
 	// ref the answer is the same ever after, so that planning one again never makes it a duplicate of itself. The
-	// repository is due at h.Look at the latest.
+	// repository is due at h.Look at the latest. What was found of one that was dropped since is not noted.
 	Note(ctx context.Context, h Heard) (Noted, error)
 	// Ask notes a request to merge a branch of the repository itself as it is now, or that it is no longer open.
 	Ask(ctx context.Context, r Repo, branch string, q Request, open bool) error

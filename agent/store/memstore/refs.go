@@ -52,7 +52,10 @@ func NewRefs() *Refs { return &Refs{repos: map[name]*watched{}, open: map[branch
 func (r *Refs) Note(_ context.Context, h store.Heard) (store.Noted, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	w := r.watch(h.Repo, h.Look)
+	w := r.repos[name{h.Forge, h.Name}]
+	if w == nil && !h.Recovered {
+		w = r.watch(h.Repo, h.Look)
+	}
 	if w == nil {
 		return store.Noted{}, nil
 	}

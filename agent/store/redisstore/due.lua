@@ -7,12 +7,18 @@
 -- ARGV[1]  by when they are due, in milliseconds
 -- ARGV[2]  how many at most
 --
--- Returns {due, repository, look or '', ...}, those first that are due for longest.
+-- Returns {due, repository, look or '', ...}, those first that are due for longest. What nothing is known of is not due
+-- any more: it would be in the way of the others.
 local names = redis.call('ZRANGE', KEYS[1], '-inf', ARGV[1], 'BYSCORE', 'LIMIT', 0, ARGV[2], 'WITHSCORES')
 local answer = {}
 for i = 1, #names, 2 do
-  answer[#answer + 1] = names[i + 1]
-  answer[#answer + 1] = redis.call('HGET', KEYS[2], names[i]) or ''
-  answer[#answer + 1] = redis.call('HGET', KEYS[3], names[i]) or ''
+  local repo = redis.call('HGET', KEYS[2], names[i])
+  if repo then
+    answer[#answer + 1] = names[i + 1]
+    answer[#answer + 1] = repo
+    answer[#answer + 1] = redis.call('HGET', KEYS[3], names[i]) or ''
+  else
+    redis.call('ZREM', KEYS[1], names[i])
+  end
 end
 return answer

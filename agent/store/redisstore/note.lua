@@ -6,7 +6,7 @@
 -- KEYS[4]  hash  the repository's open requests, by the branch that they would merge
 --
 -- ARGV[1]  what the repository is called there
--- ARGV[2]  repository, or '' when it is known no better than before
+-- ARGV[2]  repository, or '' when it is known no better than before; then one that is not known is not made known
 -- ARGV[3]  when it is due at the latest, in milliseconds
 -- ARGV[4]  ref
 -- ARGV[5]  sight, as JSON
@@ -19,7 +19,8 @@
 -- Returns {id of the first delivery, or '' when this is the first; open requests of the branch, or ''}; an error when a
 -- newer Millrace wrote the ref.
 local form = '1 '
-if not redis.call('ZSCORE', KEYS[2], ARGV[1]) and redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[6]) then
+local watched = redis.call('ZSCORE', KEYS[2], ARGV[1])
+if not watched and (ARGV[2] == '' or redis.call('ZCARD', KEYS[2]) >= tonumber(ARGV[6])) then
   return {'', ''}
 end
 local known = redis.call('HGET', KEYS[1], ARGV[4])

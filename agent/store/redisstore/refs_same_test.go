@@ -1,6 +1,7 @@
 package redisstore_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -23,6 +24,11 @@ func TestRefsAsInMemory(t *testing.T) {
 		stories++
 		repo := store.Repo{Forge: "gitea", Repository: triggers.Repository{Name: fmt.Sprint("shop/", stories)}}
 		mem := memstore.NewRefs()
+		if rapid.Bool().Draw(rt, "known") {
+			if err := errors.Join(here.Hurry(t.Context(), time.UnixMilli(1e12), repo), mem.Hurry(t.Context(), time.UnixMilli(1e12), repo)); err != nil {
+				rt.Fatal(err)
+			}
+		}
 		for range rapid.IntRange(1, 12).Draw(rt, "length") {
 			h := store.Heard{Repo: repo, Ref: "refs/heads/main", Look: time.UnixMilli(1e12), Sight: store.Sight{
 				Before: rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(rt, "before"), After: rapid.SampledFrom([]string{"", "a", "b", "c"}).Draw(rt, "after"),

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/redis/go-redis/v9"
 
 	"github.com/millrace-ci/millrace/agent/store"
@@ -100,5 +101,34 @@ func TestRefsOfNewerForm(t *testing.T) {
 	}
 	if got := rdb.HGet(t.Context(), key, "refs/heads/main").Val(); got != "2 {}" {
 		t.Errorf("it is %q now", got)
+	}
+}
+
+// TestDueWhatCannotBeRead: a repository of which nothing is known, or that a newer Millrace wrote, is not in the way of
+// the others; the newer one's stays.
+func TestDueWhatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	r := redisstore.NewRefs(rdb)
+	at := time.UnixMilli(1e12).UTC()
+	repo := store.Repo{Forge: "gitea", Repository: triggers.Repository{Name: "shop/api"}}
+	if err := r.Hurry(t.Context(), at, repo); err != nil {
+		t.Fatal(err)
+	}
+	if err := rdb.HSet(t.Context(), "{millrace}:refs:repos", "gitea:shop/newer", "2 {}").Err(); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"gitea:shop/newer", "gitea:shop/gone"} {
+		if err := rdb.ZAdd(t.Context(), "{millrace}:refs:due", redis.Z{Score: 1, Member: name}).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	due, err := r.Due(t.Context(), at, 10)
+	if err != nil || len(due) != 1 || due[0].Name != repo.Name {
+		t.Errorf("due: got %+v, %v, want the one that can be read", due, err)
+	}
+	left := rdb.ZRange(t.Context(), "{millrace}:refs:due", 0, -1).Val()
+	if diff := cmp.Diff([]string{"gitea:shop/newer", "gitea:shop/api"}, left); diff != "" {
+		t.Errorf("what is left to be looked at (-want +got):\n%s", diff)
 	}
 }

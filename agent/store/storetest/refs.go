@@ -187,6 +187,8 @@ func keepsLatest(t *testing.T, r *refs) {
 		"a step of what was found": {[]heard{{id: "g", before: "a", after: "c", recovered: true}, {id: "1", before: "a", after: "b", at: s}}, "c"},
 	}
 	want := map[string]string{}
+	r.noteOf(shop, "known", heard{id: "0", after: "a"}) // what is found is found of a repository that is known
+	want["known"] = "a"
 	for name, one := range stories {
 		for _, h := range one.story {
 			r.noteOf(shop, name, h)
@@ -377,5 +379,12 @@ func drops(t *testing.T, r *refs) {
 	if got := r.due(time.Hour, 9); len(got) != 0 || len(r.sights(shop)) != 0 {
 		t.Errorf("got %v and %v, want nothing", got, r.sights(shop))
 	}
+	r.note(heard{id: "g1", before: "a", after: "b", recovered: true}) // the look that found it was begun before
+	if got := r.due(time.Hour, 9); len(got) != 0 || len(r.sights(shop)) != 0 {
+		t.Errorf("what was found of it made it known: %v and %v", got, r.sights(shop))
+	}
 	r.note(heard{id: "d2", after: "a"})
+	if got := r.due(time.Hour, 9); len(got) != 1 {
+		t.Errorf("%d repositories are due after a push, want it known again", len(got))
+	}
 }
