@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"github.com/millrace-ci/millrace/agent/report"
 	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/queue"
 	"github.com/millrace-ci/millrace/triggers"
@@ -21,7 +22,8 @@ import (
 // Redeliverer is what a Forge's Source may be besides: a forge that can be asked to deliver again what it could not.
 type Redeliverer interface {
 	// Redeliver asks the forge to deliver again what it failed to deliver of a repository since a time, and tells how many
-	// deliveries it asked for. They come through the door, under the keys that they had.
+	// deliveries it asked for. They come through the door, under the keys that they had. It may not ask for all at once:
+	// who calls again with the same since, until nothing is asked for, misses nothing.
 	Redeliver(ctx context.Context, repo string, since time.Time) (asked int, err error)
 }
 
@@ -154,20 +156,35 @@ func (l *look) end(ctx context.Context, found store.Look) error {
 	return l.cfg.Refs.Looked(ctx, l.watch, found)
 }
 
-// askAgain asks the forge for what it could not deliver, where that can be asked for, once in a round: it comes through
-// the door then, and is no gap any more at the next look.
+// askAgain asks the forge for what it could not deliver, where that can be asked for: it comes through the door then, and
+// is no gap any more at the next look. It asks once in a round, and at the next look already while there is more of it;
+// each time for all since it was told that nothing is missing. A repository is new to us at its first look.
 func (l *look) askAgain(ctx context.Context) {
 	r, ok := l.forge.Source.(Redeliverer)
-	if !ok || l.watch.Seen.IsZero() || l.at.Sub(l.watch.Seen) < l.every()/2 {
+	if !ok {
 		return
 	}
-	asked, err := r.Redeliver(ctx, l.watch.Name, l.watch.Seen)
+	w := &l.watch
+	if w.Asked.IsZero() {
+		w.Asked = cmp.Or(w.Seen, l.at)
+		w.Arrived = w.Asked
+	}
+	if l.at.Sub(w.Asked) < l.every()/2 {
+		return
+	}
+	asked, err := r.Redeliver(ctx, w.Name, w.Arrived)
+	switch {
+	case err == nil && asked == 0:
+		w.Asked, w.Arrived = l.at, l.at
+	case report.IsPermanent(err): // not at each look, until somebody mends it
+		w.Asked = l.at
+	}
 	if err != nil && ctx.Err() == nil {
-		l.cfg.Log.WarnContext(ctx, "missed deliveries not asked for", "forge", l.watch.Forge, "repo", l.watch.Name, "err", err)
+		l.cfg.Log.WarnContext(ctx, "missed deliveries not asked for", "forge", w.Forge, "repo", w.Name, "err", err)
 	}
 	if asked > 0 {
 		l.cfg.Metrics.Redelivered(asked)
-		l.cfg.Log.InfoContext(ctx, "missed deliveries asked for", "forge", l.watch.Forge, "repo", l.watch.Name, "deliveries", asked)
+		l.cfg.Log.InfoContext(ctx, "missed deliveries asked for", "forge", w.Forge, "repo", w.Name, "deliveries", asked)
 	}
 }
 

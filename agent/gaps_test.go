@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace-ci/millrace/agent/report"
 	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/triggers"
 )
@@ -21,6 +22,7 @@ type redeliverer struct {
 	*fakeForge
 	since []time.Time
 	send  func(ctx context.Context) int
+	fail  error
 }
 
 // Redeliver is agent.Redeliverer's.
@@ -29,7 +31,7 @@ func (r *redeliverer) Redeliver(ctx context.Context, repo string, since time.Tim
 		return 0, fmt.Errorf("asked for %s", repo)
 	}
 	r.since = append(r.since, since)
-	return r.send(ctx), nil
+	return r.send(ctx), r.fail
 }
 
 // commits are those of the runs, oldest first, each a letter, in capitals where it was recovered.
@@ -344,6 +346,63 @@ func TestAskedAgain(t *testing.T) {
 			t.Errorf("asked %d times in five rounds", n)
 		}
 	})
+}
+
+// TestAskedAgainForAll: whatever looks are in between, that ask nothing or fail, each moment is in a span that the forge
+// was asked about to the end.
+func TestAskedAgainForAll(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		fail error
+		more int // how often there is something to ask for
+		most int // how often it is asked; 0: at each look
+	}{
+		"a look after a push":    {nil, 0, 14},
+		"more than is asked for": {nil, 3, 17},
+		"weather":                {errWeather, 0, 0},
+		"a refusal":              {report.Permanent(errWeather), 0, 14},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t, everything)
+				h.again = &redeliverer{fakeForge: h.forge}
+				var failed time.Time
+				covered, more := false, c.more
+				h.again.send = func(context.Context) int {
+					if failed.IsZero() || h.again.fail != nil {
+						return 0
+					}
+					if more--; more >= 0 {
+						return 1
+					}
+					covered = covered || !h.again.since[len(h.again.since)-1].After(failed)
+					return 0
+				}
+				a, stop, _ := h.agent()
+				defer stop()
+				h.deliver(a, moved(1, commit("a"), commit("b"), ""))
+				time.Sleep(3 * gapsEvery)
+				h.deliver(a, moved(2, commit("b"), commit("c"), ""))
+				h.after(2 * time.Minute) // with the look a minute after the push
+				h.deliver(a, moved(3, commit("c"), commit("d"), ""))
+				h.after(30 * time.Second)
+				failed, h.again.fail = time.Now(), c.fail
+				for i := range 20 { // somebody is busy
+					h.deliver(a, moved(10+i, commit(string("dc"[i%2])), commit(string("cd"[i%2])), ""))
+					h.after(time.Minute)
+				}
+				h.again.fail = nil
+				h.after(3 * gapsEvery)
+				if !covered {
+					t.Error("what failed in between is in no span that the forge was asked about")
+				}
+				if n := len(h.again.since); c.most > 0 && n > c.most {
+					t.Errorf("asked %d times, want at most %d", n, c.most)
+				}
+			})
+		})
+	}
 }
 
 // TestCrowdedRepository: what is beyond the bounds is neither noted nor found to be new, also not when it becomes less.

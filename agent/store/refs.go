@@ -91,6 +91,8 @@ type Watch struct {
 	Due        time.Time            // see Refs.Due
 	Seen       time.Time            // when its refs were seen last; zero: never
 	Failing    time.Time            // since when they cannot be; zero: they can
+	Asked      time.Time            // when its forge was asked last to deliver again; zero: never
+	Arrived    time.Time            // all that its forge sent before has arrived, or is not to be had
 	Crowded    bool                 // not all of them could be noted
 	Suspicions map[string]Suspicion // by ref
 }

@@ -185,7 +185,8 @@ func (r *Refs) Looked(_ context.Context, looked store.Watch, l store.Look) error
 	if w.Due.Equal(looked.Due) || l.Next.Before(w.Due) {
 		w.Due = l.Next
 	}
-	w.Seen, w.Failing, w.Crowded, w.Suspicions = looked.Seen, looked.Failing, looked.Crowded, maps.Clone(looked.Suspicions)
+	w.Seen, w.Failing, w.Asked, w.Arrived = looked.Seen, looked.Failing, looked.Asked, looked.Arrived
+	w.Crowded, w.Suspicions = looked.Crowded, maps.Clone(looked.Suspicions)
 	for _, ref := range l.Gone {
 		if s := w.sights[ref]; s != nil && s.After == "" {
 			delete(w.sights, ref)

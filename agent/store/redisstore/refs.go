@@ -81,6 +81,8 @@ type watched struct {
 type looked struct {
 	Seen       time.Time                  `json:"seen,omitzero"`
 	Failing    time.Time                  `json:"failing,omitzero"`
+	Asked      time.Time                  `json:"asked,omitzero"`
+	Arrived    time.Time                  `json:"arrived,omitzero"`
 	Crowded    bool                       `json:"crowded,omitempty"`
 	Suspicions map[string]store.Suspicion `json:"suspicions,omitempty"`
 }
@@ -174,7 +176,7 @@ func watchOf(due, repo, look string) (store.Watch, error) {
 	}
 	return store.Watch{
 		Repo: store.Repo(known), Due: time.UnixMilli(int64(millis)).UTC(),
-		Seen: last.Seen, Failing: last.Failing, Crowded: last.Crowded, Suspicions: last.Suspicions,
+		Seen: last.Seen, Failing: last.Failing, Asked: last.Asked, Arrived: last.Arrived, Crowded: last.Crowded, Suspicions: last.Suspicions,
 	}, nil
 }
 
@@ -200,7 +202,7 @@ func (r *Refs) Sights(ctx context.Context, forge, repo string) (map[string]store
 // Looked keeps the contract. One round trip.
 func (r *Refs) Looked(ctx context.Context, w store.Watch, l store.Look) error {
 	name := called(w.Forge, w.Name)
-	left, err := encode(looked{w.Seen, w.Failing, w.Crowded, w.Suspicions})
+	left, err := encode(looked{w.Seen, w.Failing, w.Asked, w.Arrived, w.Crowded, w.Suspicions})
 	if err != nil {
 		return fmt.Errorf("end look at %s: %w", w.Name, err)
 	}

@@ -323,6 +323,7 @@ func lookIsKept(t *testing.T, r *refs) {
 	r.noteOf(shop, "refs/heads/back", heard{id: "d3", after: "c"})
 	w := r.due(time.Hour, 1)[0]
 	w.Seen, w.Failing, w.Crowded = start.Add(time.Minute), start, true
+	w.Asked, w.Arrived = start.Add(2*time.Minute), start.Add(3*time.Minute)
 	w.Suspicions = map[string]store.Suspicion{"refs/heads/main": {After: "a", Delivery: "d1", Since: start}}
 	l := store.Look{
 		Found: map[string]string{"refs/heads/main": "b", "refs/tags/v1": "t"},
