@@ -125,7 +125,7 @@ func (s *sight) note(h store.Sight) (first string) {
 // tells tells whether the latest sight and h are of the same push.
 func (s *sight) tells(h store.Sight) bool {
 	switch {
-	case s.Delivery == "" || s.After != h.After:
+	case s.Delivery == "" || s.Delivery == h.Delivery || s.After != h.After:
 		return false
 	case s.Recovered || h.Recovered:
 		return true

@@ -63,7 +63,7 @@ for _, s in ipairs(said) do
 end
 
 local function same()
-  if last.delivery == '' or last.after ~= new.after then
+  if last.delivery == '' or last.delivery == new.delivery or last.after ~= new.after then
     return false
   end
   if last.recovered or new.recovered then

@@ -19,6 +19,7 @@ func RunRefs(t *testing.T, open func(t *testing.T) (here, there store.Refs)) {
 		{"what is heard is told from what was heard", notesRefs},
 		{"the latest sight of a ref is kept", keepsLatest},
 		{"the answer for a delivery stays", answerStays},
+		{"no delivery is a duplicate of itself", notOfItself},
 		{"repositories and forges are apart", reposApart},
 		{"refs are bounded", refsBounded},
 		{"a push is told which requests are open", openRequests},
@@ -218,6 +219,18 @@ func answerStays(t *testing.T, r *refs) {
 		}
 	}
 	same(t, "sights", r.sights(shop), map[string]string{"refs/heads/main": "b"})
+}
+
+// notOfItself: also when its answer is forgotten, because many were late, and it is planned again.
+func notOfItself(t *testing.T, r *refs) {
+	r.note(heard{id: "d0", after: "0"})
+	found := heard{id: "g1", before: "0", after: "z", recovered: true}
+	r.note(found)
+	for i := range 20 {
+		r.note(heard{id: fmt.Sprint("late", i), before: fmt.Sprint(i), after: fmt.Sprint(i + 1), at: time.Second})
+	}
+	r.note(found)
+	same(t, "sights", r.sights(shop), map[string]string{"refs/heads/main": "z"})
 }
 
 func reposApart(t *testing.T, r *refs) {
