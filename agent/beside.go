@@ -24,6 +24,7 @@ type beside struct {
 	open   []store.Request
 	heard  time.Time // when the push was
 	now    time.Time
+	tries  int               // how often it is planned, this time included
 	waits  bool              // for a request to tell
 	silent []store.Request   // those that were waited for in vain
 	own    map[string]string // by file: what follows the status context of a run that has one of its own
@@ -42,7 +43,7 @@ func (b *beside) match(p pipeline.Pipeline, e triggers.Event) pipeline.Explanati
 		b.own[p.File] = "/push"
 	case q.Commit == e.After:
 		x.Matched, x.Reason = false, fmt.Sprintf("left to request %d, which is of the same commit (`both: true` runs both)", q.Number)
-	case b.now.Sub(b.heard) < leaveFor:
+	case b.hopes():
 		b.waits = true
 		x.Matched, x.Reason = false, fmt.Sprintf("waits for request %d to tell of the same commit", q.Number)
 	default:
@@ -50,6 +51,12 @@ func (b *beside) match(p pipeline.Pipeline, e triggers.Event) pipeline.Explanati
 		x.Reason += fmt.Sprintf("; request %d told nothing of this commit within %s", q.Number, leaveFor)
 	}
 	return x
+}
+
+// hopes tells whether the request may tell yet. Where the push lay in a spool or in line before it was planned, the
+// request may lie behind it: so there are as many tries, too, as fit in the time.
+func (b *beside) hopes() bool {
+	return b.now.Sub(b.heard) < leaveFor || time.Duration(b.tries)*askEvery < leaveFor
 }
 
 // taker finds an open request for which the pipeline would run at the push's commit, one that told of it if there is one.

@@ -131,6 +131,30 @@ func TestPushWaitsForItsRequest(t *testing.T) {
 	})
 }
 
+// TestLatePushWaitsForItsRequest: what lay in line for long may have its request behind it.
+func TestLatePushWaitsForItsRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, asksBoth)
+		a, stop, _ := h.agent()
+		h.deliver(a, request(1, "opened", "a"))
+		h.after(10 * time.Second)
+		stop()
+		door := h.idle()
+		h.push(door, work(2, "a", "b").Event)
+		time.Sleep(longAfter)
+		a, stop, _ = h.agent()
+		defer stop()
+		h.after(50 * time.Second)
+		h.deliver(a, request(3, "synchronize", "b"))
+		h.after(longAfter)
+		want := []string{"either for pull_request of a", "either for pull_request of b"}
+		if got := h.ran(); !slices.Equal(got, want) {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
 // TestLeftIsExplained: the push says to which request it was left, and where its state is told.
 func TestLeftIsExplained(t *testing.T) {
 	t.Parallel()

@@ -31,14 +31,14 @@ func (a *Agent) plan(intake, work context.Context, l queue.Lease[string]) error 
 	ctx, stop := context.WithCancel(work)
 	defer stop()
 	defer context.AfterFunc(intake, stop)()
-	err := a.planDelivery(ctx, l.Item.Value)
+	err := a.planDelivery(ctx, l.Item.Value, l.Tries)
 	if err != nil && intake.Err() != nil {
 		return errHandBack
 	}
 	return err
 }
 
-func (a *Agent) planDelivery(ctx context.Context, id string) error {
+func (a *Agent) planDelivery(ctx context.Context, id string, tries int) error {
 	rec, err := a.cfg.Inbox.Get(ctx, id)
 	switch {
 	case errors.Is(err, inbox.ErrNotFound):
@@ -64,7 +64,7 @@ func (a *Agent) planDelivery(ctx context.Context, id string) error {
 	if noted.First != "" {
 		return a.duplicate(ctx, event, noted.First)
 	}
-	b := &beside{open: noted.Open, heard: rec.At, now: a.now(), own: map[string]string{}}
+	b := &beside{open: noted.Open, heard: rec.At, now: a.now(), tries: tries, own: map[string]string{}}
 	p, runs, err := a.decide(ctx, event, cause, b)
 	if errors.Is(err, triggers.ErrPermanent) {
 		return a.refuse(ctx, rec.ID, err)
