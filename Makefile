@@ -26,7 +26,7 @@ demo: ## one push through the whole house, each step with its time; needs go and
 
 test: ## every test, with race detector, shuffled, on real servers (PKG=./queue/... ARGS="-run Lease")
 	test/setup.sh
-	test/try.sh '$(PKG)' -race -shuffle=on $(ARGS)
+	test/try.sh '$(PKG)' -race -shuffle=on -timeout 20m $(ARGS)
 
 chaos: ## rounds of pushes while agents and Redis are killed at random (ROUNDS=100 SEED=42)
 	test/setup.sh
