@@ -142,6 +142,28 @@ func TestLateDeliveryOfMissedPush(t *testing.T) {
 	})
 }
 
+// TestToldAfterLost: a push is found, the next is lost, and the one after that is told: it is not found once more.
+func TestToldAfterLost(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, everything)
+		a, stop, _ := h.agent()
+		defer stop()
+		h.deliver(a, moved(1, commit("a"), commit("b"), ""))
+		time.Sleep(2 * time.Minute)
+		h.git.set("refs/heads/main", commit("c"))
+		time.Sleep(3 * gapsEvery)
+		h.deliver(a, moved(3, commit("d"), commit("e"), ""))
+		time.Sleep(5 * gapsEvery)
+		h.deliver(a, moved(4, commit("e"), commit("f"), ""))
+		time.Sleep(5 * gapsEvery)
+		synctest.Wait()
+		if got := h.commits(); got != "bCef" {
+			t.Errorf("got %q, want bCef", got)
+		}
+	})
+}
+
 // TestNoGap: what is on its way, or was there before us, is not recovered.
 func TestNoGap(t *testing.T) {
 	t.Parallel()

@@ -27,7 +27,9 @@ type Refs interface {
 	// requests are open to merge the branch; those of a branch that is gone are forgotten. Told of the same: it equals the latest of its ref (same before and after), and came through another hook or,
 	// where one of the two names none, within SameWithin; or what was found without a delivery and what a delivery tells
 	// end at the same commit. The latest is the one that began where the one before it ended, else the one that was heard
-	// last; who comes later than its time is a first, and does not replace what is noted. For the last few deliveries of a
+	// last; who comes later than its time is a first, and does not replace what is noted. Whether what is told after a
+	// ref was found comes late, or after one that is lost, only the next look can say: what it finds where the last of
+	// these ended is told of by that one. For the last few deliveries of a
 	// ref the answer is the same ever after, so that planning one again never makes it a duplicate of itself. The
 	// repository is due at h.Look at the latest. What was found of one that was dropped since is not noted.
 	Note(ctx context.Context, h Heard) (Noted, error)

@@ -36,7 +36,8 @@ type watched struct {
 // sight is the latest of a ref, and what was said of the deliveries that told it and those before.
 type sight struct {
 	store.Sight
-	said []verdict
+	said  []verdict
+	aside store.Sight // told since the latest was found: a step on the way there, or the next one after a lost one
 }
 
 // verdict is what Note said of a delivery, first: of which it is a duplicate.
@@ -75,7 +76,7 @@ func (r *Refs) Note(_ context.Context, h store.Heard) (store.Noted, error) {
 	case s != nil:
 		noted.First = s.note(h.Sight)
 	case len(w.sights) < store.MaxRefs:
-		w.sights[h.Ref] = &sight{h.Sight, []verdict{{h.Delivery, ""}}}
+		w.sights[h.Ref] = &sight{Sight: h.Sight, said: []verdict{{h.Delivery, ""}}}
 	}
 	return noted, nil
 }
@@ -114,8 +115,15 @@ func (s *sight) note(h store.Sight) (first string) {
 	switch {
 	case s.tells(h):
 		first = s.Delivery
+		if s.aside.After == h.Before { // it was a step
+			s.aside = store.Sight{}
+		}
+	case h.Recovered && s.aside.After != "" && s.aside.After == h.After:
+		first, s.Sight, s.aside = s.aside.Delivery, h, store.Sight{}
 	case !s.after(h):
-		s.Sight = h
+		s.Sight, s.aside = h, store.Sight{}
+	case s.Recovered && h.After != "" && h.After != s.Before:
+		s.aside = h
 	}
 	s.said = append(s.said, verdict{h.Delivery, first})
 	s.said = s.said[max(len(s.said)-maxSaid, 0):]

@@ -85,10 +85,25 @@ local function late()
   return new.at < last.at or new.after ~= '' and (new.after == last.before or last.recovered == true)
 end
 
+-- aside notes what was told of a ref that was found before: was it a step on the way there, or is it the next one, and
+-- one between them is lost? A look that finds the ref where it ended says so.
+local function aside()
+  if last.recovered and new.after ~= '' and new.after ~= last.before then
+    last.aside = {new.delivery, new.after}
+  end
+end
+
 if same() then
+  if last.aside and last.aside[2] == new.before then
+    last.aside = nil -- it was a step
+  end
   return keep(last, said, last.delivery)
 end
+if new.recovered and last.aside and last.aside[2] == new.after then
+  return keep(new, said, last.aside[1])
+end
 if late() then
+  aside()
   return keep(last, said, '')
 end
 return keep(new, said, '')

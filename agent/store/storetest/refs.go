@@ -155,6 +155,28 @@ func notesRefs(t *testing.T, r *refs) {
 			{id: "d4", before: "d", after: "e", at: 9002 * s},
 			{id: "d5", before: "d", after: "e", at: 9002 * s, first: "d4"},
 		},
+		"found, one lost, told, then found there": {
+			{id: "d1", before: "a", after: "b"},
+			{id: "g1", before: "b", after: "c", at: s, recovered: true},
+			{id: "d2", before: "d", after: "e", at: 90 * s},
+			{id: "g2", before: "c", after: "e", at: 900 * s, recovered: true, first: "d2"},
+			{id: "d3", before: "e", after: "f", at: 990 * s},
+			{id: "g3", before: "f", after: "e", at: 1900 * s, recovered: true},
+		},
+		"found, a step of it told, then found elsewhere": {
+			{id: "d1", before: "a", after: "b"},
+			{id: "g1", before: "b", after: "d", at: s, recovered: true},
+			{id: "d2", before: "b", after: "c", at: 90 * s},
+			{id: "g2", before: "d", after: "e", at: 900 * s, recovered: true},
+			{id: "g3", before: "e", after: "c", at: 1900 * s, recovered: true},
+		},
+		"found, all steps of it told, then found to be back": {
+			{id: "d1", before: "a", after: "b"},
+			{id: "g1", before: "b", after: "d", at: s, recovered: true},
+			{id: "d2", before: "b", after: "c", at: 90 * s},
+			{id: "d3", before: "c", after: "d", at: 91 * s, first: "g1"},
+			{id: "g2", before: "d", after: "c", at: 900 * s, recovered: true},
+		},
 		"told, then found": {
 			{id: "d1", before: "a", after: "b"}, {id: "d2", before: "b", after: "c", at: s}, {id: "g1", before: "a", after: "c", at: s, recovered: true, first: "d2"},
 		},
