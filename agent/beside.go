@@ -14,8 +14,8 @@ const (
 	// leaveFor is how long a push waits for a request of its branch to tell of the same commit. Forges send both at once,
 	// in either order.
 	leaveFor = time.Minute
-	// askEvery is how often it looks whether the request did.
-	askEvery = time.Second
+	// askEvery is how often it looks whether the request did. Each time the push is planned anew.
+	askEvery = 5 * time.Second
 )
 
 // beside decides between a push and the requests that are open to merge its branch: both tell of one commit, and a

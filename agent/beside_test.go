@@ -2,6 +2,8 @@ package agent_test
 
 import (
 	"fmt"
+	"log/slog"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -106,6 +108,8 @@ func TestPushWaitsForItsRequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, asksBoth, asksPush)
+		var log strings.Builder
+		h.log = slog.New(slog.NewTextHandler(&log, nil))
 		a, stop, _ := h.agent()
 		defer stop()
 		h.deliver(a, request(1, "opened", "a"))
@@ -122,6 +126,12 @@ func TestPushWaitsForItsRequest(t *testing.T) {
 		want("while the request may tell", first, second)
 		time.Sleep(12 * time.Second)
 		want("when it told nothing", first, "either for push of b", second)
+		for _, line := range []string{"push waits for its request", "definitions read"} {
+			said := regexp.MustCompile(line + `" delivery=` + id)
+			if n := len(said.FindAllString(log.String(), -1)); n != 1 {
+				t.Errorf("%q is logged %d times of it, want once", line, n)
+			}
+		}
 		plan, err := h.store.Plan(t.Context(), id)
 		if err != nil || !strings.Contains(plan.Explanations[0].Reason, "request 7 told nothing of this commit") {
 			t.Errorf("explained as %+v, %v", plan.Explanations, err)

@@ -25,7 +25,6 @@ func (a *Agent) decide(ctx context.Context, e triggers.Event, cause run.Cause, b
 	if err != nil {
 		return p, nil, fmt.Errorf("read definitions: %w", err)
 	}
-	a.cfg.Log.InfoContext(ctx, "definitions read", "delivery", e.Delivery, "repo", e.Repo.Name, "files", len(files)+len(unreadable))
 	if len(files)+len(unreadable) == 0 {
 		reason := "no .millrace.yaml and no .millrace/*.yaml at this commit"
 		p.Explanations = []store.Explained{{Explanation: pipeline.Explanation{Reason: reason}}}
@@ -33,6 +32,9 @@ func (a *Agent) decide(ctx context.Context, e triggers.Event, cause run.Cause, b
 	c := a.Compilation(e)
 	c.Cause, c.At = cause, p.At
 	decisions := decideBy(b.match, files, c)
+	if !b.waits {
+		a.cfg.Log.InfoContext(ctx, "definitions read", "delivery", e.Delivery, "repo", e.Repo.Name, "files", len(files)+len(unreadable))
+	}
 	for _, u := range unreadable {
 		problem := pipeline.Problem{File: u.Path, Pos: param.Pos{Line: 1, Column: 1}, Message: u.Reason}
 		decisions = append(decisions, broken(pipeline.Pipeline{Name: pipeline.FileName(u.Path), File: u.Path}, []pipeline.Problem{problem}, c))

@@ -79,6 +79,9 @@ func (a *Agent) planDelivery(ctx context.Context, id string, tries int) error {
 		}
 	}
 	if b.waits {
+		if tries == 1 {
+			a.cfg.Log.InfoContext(ctx, "push waits for its request", "delivery", rec.ID, "repo", event.Repo.Name)
+		}
 		return later{askEvery}
 	}
 	if err := a.unask(ctx, event, b.silent); err != nil {
