@@ -16,7 +16,7 @@ type line struct {
 	name   string
 	dead   func(ctx context.Context, cursor string, limit int) ([]queue.Dead[run.Reference], string, error)
 	again  func(ctx context.Context, id string) error // wants it anew
-	forget func(ctx context.Context, id string) error
+	forget func(ctx context.Context, id, token string) error
 }
 
 // lines are those that this process knows, in flow order: deliveries, attempts by runner, tellings.
@@ -47,7 +47,7 @@ func lineOf[T any](name string, q queue.Queue[T], again func(context.Context, st
 			about := refer(d.Item)
 			about.Line = name
 			items[i] = queue.Dead[run.Reference]{
-				Item: queue.Item[run.Reference]{ID: d.Item.ID, Value: about}, Why: d.Why, Tries: d.Tries, Pushed: d.Pushed, Buried: d.Buried,
+				Item: queue.Item[run.Reference]{ID: d.Item.ID, Value: about}, Token: d.Token, Why: d.Why, Tries: d.Tries, Pushed: d.Pushed, Buried: d.Buried,
 			}
 		}
 		return items, next, err
@@ -83,10 +83,11 @@ func (a *Agent) Dead(ctx context.Context, cursor string, limit int) (items []que
 }
 
 // Retry does again what was given up: a delivery is planned, a run's present state is told. It is forgotten as dead last,
-// so that a crash leaves it in the list, where retrying it once more does no harm. Errors: queue.ErrNotFound, run.ErrStale
+// so that a crash leaves it in the list, where retrying it once more does no harm; one that is given up again meanwhile
+// stays. Errors: queue.ErrNotFound, run.ErrStale
 // for an attempt, inbox.ErrNotFound or store.ErrNotFound for what is no longer kept.
 func (a *Agent) Retry(ctx context.Context, name, id string) error {
-	l, err := a.buried(ctx, name, id)
+	l, token, err := a.buried(ctx, name, id)
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (a *Agent) Retry(ctx context.Context, name, id string) error {
 		return fmt.Errorf("retry %s of line %s: %w", id, name, err)
 	}
 	a.cfg.Log.InfoContext(ctx, "item retried that was given up", "line", name, "item", id)
-	if err := l.forget(ctx, id); !errors.Is(err, queue.ErrNotFound) {
+	if err := l.forget(ctx, id, token); !errors.Is(err, queue.ErrNotFound) {
 		return err
 	}
 	return nil
@@ -102,15 +103,15 @@ func (a *Agent) Retry(ctx context.Context, name, id string) error {
 
 // Forget takes an item off the list of what was given up. Errors: queue.ErrNotFound.
 func (a *Agent) Forget(ctx context.Context, name, id string) error {
-	l, err := a.buried(ctx, name, id)
+	l, token, err := a.buried(ctx, name, id)
 	if err != nil {
 		return err
 	}
-	return l.forget(ctx, id)
+	return l.forget(ctx, id, token)
 }
 
-// buried finds the line in whose list of the dead the item is.
-func (a *Agent) buried(ctx context.Context, name, id string) (line, error) {
+// buried finds the line in whose list of the dead the item is, and which burial it is.
+func (a *Agent) buried(ctx context.Context, name, id string) (l line, token string, err error) {
 	for _, l := range a.lines() {
 		if l.name != name {
 			continue
@@ -118,15 +119,15 @@ func (a *Agent) buried(ctx context.Context, name, id string) (line, error) {
 		for cursor, more := "", true; more; more = cursor != "" {
 			items, next, err := l.dead(ctx, cursor, batch)
 			if err != nil {
-				return line{}, err
+				return line{}, "", err
 			}
-			if slices.ContainsFunc(items, func(d queue.Dead[run.Reference]) bool { return d.Item.ID == id }) {
-				return l, nil
+			if i := slices.IndexFunc(items, func(d queue.Dead[run.Reference]) bool { return d.Item.ID == id }); i >= 0 {
+				return l, items[i].Token, nil
 			}
 			cursor = next
 		}
 	}
-	return line{}, fmt.Errorf("%s of line %s: %w", id, name, queue.ErrNotFound)
+	return line{}, "", fmt.Errorf("%s of line %s: %w", id, name, queue.ErrNotFound)
 }
 
 // planAgain has a delivery planned that was settled as failed.

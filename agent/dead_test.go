@@ -3,6 +3,8 @@ package agent_test
 import (
 	"context"
 	"errors"
+	"io"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -67,7 +69,7 @@ func TestRefusedDelivery(t *testing.T) {
 				id := h.push(a, pushTo("main"))
 				synctest.Wait()
 				if dies {
-					if err := h.plan.Forget(t.Context(), id); err != nil {
+					if err := a.Forget(t.Context(), "plan", id); err != nil {
 						t.Fatal(err)
 					}
 					if err := a.PushDeliveries(t.Context(), id); err != nil {
@@ -81,6 +83,38 @@ func TestRefusedDelivery(t *testing.T) {
 			})
 		})
 	}
+}
+
+// slowly is a log that takes its time over one message.
+type slowly struct {
+	slog.Handler
+	message string
+}
+
+func (s slowly) Handle(ctx context.Context, r slog.Record) error {
+	if r.Message == s.message {
+		time.Sleep(lease)
+	}
+	return s.Handler.Handle(ctx, r)
+}
+
+// TestGivenUpWhileRetried: what is given up again before who retried it is done stays among the dead.
+func TestGivenUpWhileRetried(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, green)
+		h.log = slog.New(slowly{slog.NewTextHandler(io.Discard, nil), "item retried that was given up"})
+		h.files.err = triggers.ErrPermanent
+		a, stop, _ := h.agent()
+		defer stop()
+		id := h.push(a, pushTo("main"))
+		synctest.Wait()
+		first := h.dead(a)
+		h.retry(a, "plan", id)
+		if dead := h.dead(a); len(first) != 1 || len(dead) != 1 || dead[0].Item.ID != id || dead[0].Token == first[0].Token {
+			t.Errorf("the dead: got %+v after %+v, want the delivery, buried once more", dead, first)
+		}
+	})
 }
 
 // TestRefusedTellingIsToldAgain: the token may not write statuses, until somebody mends it.

@@ -53,8 +53,9 @@ type Queue[T any] interface {
 	// Dead lists buried items, the last one first, at most limit, beginning after cursor ("" = from the last). next is ""
 	// at the end. A cursor stays good whatever is buried or forgotten meanwhile. Errors: ErrCursor.
 	Dead(ctx context.Context, cursor string, limit int) (items []Dead[T], next string, err error)
-	// Forget takes an item off the list of the dead. Errors: ErrNotFound.
-	Forget(ctx context.Context, id string) error
+	// Forget takes an item off the list of the dead, as it stands there with token: one that was buried again since stays.
+	// Errors: ErrNotFound.
+	Forget(ctx context.Context, id, token string) error
 	// Len counts the items in line.
 	Len(ctx context.Context) (Length, error)
 }
@@ -77,6 +78,7 @@ type Lease[T any] struct {
 // Dead is an item that was buried.
 type Dead[T any] struct {
 	Item   Item[T] // its Value is the zero one where it cannot be read: then Why says so
+	Token  string  // which burial of the item this is; opaque
 	Why    string
 	Tries  int // how often it was handed out
 	Pushed time.Time

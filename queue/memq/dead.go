@@ -30,7 +30,10 @@ func (q *Queue[T]) Bury(_ context.Context, l queue.Lease[T], why string) error {
 	why = strings.ToValidUTF8(why[:min(len(why), queue.MaxWhy)], "")
 	q.buried++
 	q.dead = slices.DeleteFunc(q.dead, func(g grave[T]) bool { return g.Item.ID == e.item.ID || expired(g, now) })
-	q.dead = append(q.dead, grave[T]{queue.Dead[T]{Item: e.item, Why: why, Tries: e.tries, Pushed: e.pushed, Buried: now}, q.buried})
+	dead := queue.Dead[T]{
+		Item: e.item, Token: strconv.FormatUint(q.buried, 10), Why: why, Tries: e.tries, Pushed: e.pushed, Buried: now,
+	}
+	q.dead = append(q.dead, grave[T]{dead, q.buried})
 	q.dead = slices.Delete(q.dead, 0, max(len(q.dead)-queue.MaxDead, 0))
 	return nil
 }
@@ -64,11 +67,11 @@ func (q *Queue[T]) Dead(_ context.Context, cursor string, limit int) (items []qu
 func expired[T any](g grave[T], now time.Time) bool { return now.Sub(g.Buried) > queue.KeepDead }
 
 // Forget keeps the contract.
-func (q *Queue[T]) Forget(_ context.Context, id string) error {
+func (q *Queue[T]) Forget(_ context.Context, id, token string) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	had := len(q.dead)
-	q.dead = slices.DeleteFunc(q.dead, func(g grave[T]) bool { return g.Item.ID == id })
+	q.dead = slices.DeleteFunc(q.dead, func(g grave[T]) bool { return g.Item.ID == id && g.Token == token })
 	if len(q.dead) == had {
 		return fmt.Errorf("forget %s: %w", id, queue.ErrNotFound)
 	}

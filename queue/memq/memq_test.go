@@ -92,7 +92,7 @@ func TestDeadAreForgottenByAge(t *testing.T) {
 			t.Errorf("the dead: got %+v, %v, want none: it is too old", dead, err)
 		}
 		bury("new")
-		if err := q.Forget(t.Context(), "old"); !errors.Is(err, queue.ErrNotFound) {
+		if err := q.Forget(t.Context(), "old", "1"); !errors.Is(err, queue.ErrNotFound) {
 			t.Errorf("forget the old one: got %v, want %v", err, queue.ErrNotFound)
 		}
 	})

@@ -30,7 +30,10 @@ func buriedIsListed(t *testing.T, l line) {
 	if got.Buried.Before(before) || got.Buried.After(time.Now().Add(time.Minute)) {
 		t.Errorf("buried at %v, want about now", got.Buried)
 	}
-	got.Buried = time.Time{}
+	if got.Token == "" {
+		t.Error("nothing says which burial it is")
+	}
+	got.Buried, got.Token = time.Time{}, ""
 	want := queue.Dead[string]{Item: queue.Item[string]{ID: "a", Value: "value of a"}, Why: "it has holes", Tries: 2, Pushed: held.Pushed}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("the dead (-want +got):\n%s", diff)
@@ -121,13 +124,32 @@ func forgets(t *testing.T, l line) {
 		t.Errorf("the dead (-want +got):\n%s", diff)
 	}
 	for _, id := range []string{"a", "nobody", ""} {
-		if err := l.q.Forget(t.Context(), id); !errors.Is(err, queue.ErrNotFound) {
+		if err := l.q.Forget(t.Context(), id, items[0].Token); !errors.Is(err, queue.ErrNotFound) {
 			t.Errorf("forget %q: got %v, want %v", id, err, queue.ErrNotFound)
 		}
 	}
 	l.push("a") // what was forgotten can be buried again
 	l.bury(l.one("w", "a"), "why")
 	l.forget("a")
+}
+
+func forgetsOneBurial(t *testing.T, l line) {
+	var tokens []string
+	for range 2 {
+		l.push("a")
+		l.bury(l.one("w", "a"), "why")
+		items, _ := l.dead("", 10)
+		tokens = append(tokens, items[0].Token)
+	}
+	if err := l.q.Forget(t.Context(), "a", tokens[0]); !errors.Is(err, queue.ErrNotFound) {
+		t.Errorf("forget the burial before the last: got %v, want %v", err, queue.ErrNotFound)
+	}
+	if items, _ := l.dead("", 10); len(items) != 1 {
+		t.Fatalf("the dead: got %v, want it still", deadIDs(items))
+	}
+	if err := l.q.Forget(t.Context(), "a", tokens[1]); err != nil {
+		t.Errorf("forget the last burial: %v", err)
+	}
 }
 
 func deadAreBounded(t *testing.T, l line) {
@@ -150,7 +172,7 @@ func deadAreBounded(t *testing.T, l line) {
 	if len(got) > queue.MaxWhy || len(got) < queue.MaxWhy-utf8.UTFMax || !strings.HasPrefix(why, got) {
 		t.Errorf("why: got %d bytes that end in %q, want %d of what was said", len(got), got[max(len(got)-4, 0):], queue.MaxWhy)
 	}
-	if err := l.q.Forget(t.Context(), "0"); !errors.Is(err, queue.ErrNotFound) {
+	if err := l.q.Forget(t.Context(), "0", items[0].Token); !errors.Is(err, queue.ErrNotFound) {
 		t.Errorf("forget one that is over the bound: got %v, want %v", err, queue.ErrNotFound)
 	}
 }
@@ -185,9 +207,17 @@ func (l line) dead(cursor string, limit int) ([]queue.Dead[string], string) {
 
 func (l line) forget(id string) {
 	l.t.Helper()
-	if err := l.q.Forget(l.t.Context(), id); err != nil {
-		l.t.Fatalf("forget %s: %v", id, err)
+	items, _ := l.dead("", queue.MaxDead)
+	for _, d := range items {
+		if d.Item.ID != id {
+			continue
+		}
+		if err := l.q.Forget(l.t.Context(), id, d.Token); err != nil {
+			l.t.Fatalf("forget %s: %v", id, err)
+		}
+		return
 	}
+	l.t.Fatalf("forget %s: it is not among the dead", id)
 }
 
 func deadIDs(items []queue.Dead[string]) []string {

@@ -55,6 +55,7 @@ func Run(t *testing.T, open func(t *testing.T, leaseTime time.Duration) queue.Qu
 		{"a cursor of the dead stays good", long, deadCursorStays},
 		{"a cursor of nobody is refused", long, deadStrangeCursor},
 		{"a forgotten item is listed no more", long, forgets},
+		{"an item that is buried again is not forgotten with its first burial", long, forgetsOneBurial},
 		{"the dead are bounded", long, deadAreBounded},
 		{"only the holder buries", short, onlyHolderBuries},
 		{"nobody else holds a leased item", long, holdersAreAlone},

@@ -71,7 +71,7 @@ func (q *Queue[T]) Dead(ctx context.Context, cursor string, limit int) (items []
 func dead[T any](m redis.XMessage) queue.Dead[T] {
 	e := entry{id: m.ID, fields: m.Values}
 	l, _ := lease[T](e, "")
-	d := queue.Dead[T]{Item: l.Item, Why: e.field("why"), Tries: l.Tries, Pushed: l.Pushed}
+	d := queue.Dead[T]{Item: l.Item, Token: m.ID, Why: e.field("why"), Tries: l.Tries, Pushed: l.Pushed}
 	at, _, _ := strings.Cut(m.ID, "-")
 	if ms, err := strconv.ParseInt(at, 10, 64); err == nil {
 		d.Buried = time.UnixMilli(ms)
@@ -80,8 +80,8 @@ func dead[T any](m redis.XMessage) queue.Dead[T] {
 }
 
 // Forget keeps the contract. One round trip.
-func (q *Queue[T]) Forget(ctx context.Context, id string) error {
-	found, err := forgetScript.Run(ctx, q.rdb, []string{q.dead, q.deadIDs}, id).Bool()
+func (q *Queue[T]) Forget(ctx context.Context, id, token string) error {
+	found, err := forgetScript.Run(ctx, q.rdb, []string{q.dead, q.deadIDs}, id, token).Bool()
 	if err == nil && !found {
 		err = queue.ErrNotFound
 	}

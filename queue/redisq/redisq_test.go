@@ -185,7 +185,7 @@ func TestUnreadableEntryIsBuried(t *testing.T) {
 			if dead[0].Item.ID != want || dead[0].Tries < 1 || dead[0].Pushed.IsZero() {
 				t.Errorf("the dead: got %+v, want it under %s, with its tries and time", dead[0], want)
 			}
-			if err := q.Forget(t.Context(), dead[0].Item.ID); err != nil {
+			if err := q.Forget(t.Context(), dead[0].Item.ID, dead[0].Token); err != nil {
 				t.Error(err)
 			}
 			if got := log.String(); !strings.Contains(got, "level=ERROR") || !strings.Contains(got, sid) {
@@ -212,7 +212,7 @@ func TestDeadAreForgottenByAge(t *testing.T) {
 	if got := rdb.XLen(t.Context(), stream+":dead").Val(); got != 1 {
 		t.Errorf("entries after the next burial: got %d, want 1", got)
 	}
-	if err := q.Forget(t.Context(), "old"); !errors.Is(err, queue.ErrNotFound) {
+	if err := q.Forget(t.Context(), "old", "1-1"); !errors.Is(err, queue.ErrNotFound) {
 		t.Errorf("forget the old one: got %v, want %v", err, queue.ErrNotFound)
 	}
 }
