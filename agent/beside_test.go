@@ -126,6 +126,7 @@ func TestPushWaitsForItsRequest(t *testing.T) {
 		want("while the request may tell", first, second)
 		time.Sleep(12 * time.Second)
 		want("when it told nothing", first, "either for push of b", second)
+		synctest.Wait()
 		for _, line := range []string{"push waits for its request", "definitions read"} {
 			said := regexp.MustCompile(line + `" delivery=` + id)
 			if n := len(said.FindAllString(log.String(), -1)); n != 1 {

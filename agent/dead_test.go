@@ -3,7 +3,6 @@ package agent_test
 import (
 	"context"
 	"errors"
-	"io"
 	"log/slog"
 	"strings"
 	"sync/atomic"
@@ -91,6 +90,8 @@ type slowly struct {
 	message string
 }
 
+func (slowly) Enabled(context.Context, slog.Level) bool { return true }
+
 func (s slowly) Handle(ctx context.Context, r slog.Record) error {
 	if r.Message == s.message {
 		time.Sleep(lease)
@@ -103,7 +104,7 @@ func TestGivenUpWhileRetried(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t, green)
-		h.log = slog.New(slowly{slog.NewTextHandler(io.Discard, nil), "item retried that was given up"})
+		h.log = slog.New(slowly{slog.DiscardHandler, "item retried that was given up"})
 		h.files.err = triggers.ErrPermanent
 		a, stop, _ := h.agent()
 		defer stop()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -20,6 +21,7 @@ import (
 // redeliverer is a forge that can be asked for what it could not deliver.
 type redeliverer struct {
 	*fakeForge
+	mu    sync.Mutex // held while it answers, and to change what it answers
 	since []time.Time
 	send  func(ctx context.Context) int
 	fail  error
@@ -30,6 +32,8 @@ func (r *redeliverer) Redeliver(ctx context.Context, repo string, since time.Tim
 	if repo != "mill/flour" {
 		return 0, fmt.Errorf("asked for %s", repo)
 	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	r.since = append(r.since, since)
 	return r.send(ctx), r.fail
 }
@@ -409,13 +413,19 @@ func TestAskedAgainForAll(t *testing.T) {
 				h.after(2 * time.Minute) // with the look a minute after the push
 				h.deliver(a, moved(3, commit("c"), commit("d"), ""))
 				h.after(30 * time.Second)
+				h.again.mu.Lock()
 				failed, h.again.fail = time.Now(), c.fail
+				h.again.mu.Unlock()
 				for i := range 20 { // somebody is busy
 					h.deliver(a, moved(10+i, commit(string("dc"[i%2])), commit(string("cd"[i%2])), ""))
 					h.after(time.Minute)
 				}
+				h.again.mu.Lock()
 				h.again.fail = nil
+				h.again.mu.Unlock()
 				h.after(3 * gapsEvery)
+				h.again.mu.Lock()
+				defer h.again.mu.Unlock()
 				if !covered {
 					t.Error("what failed in between is in no span that the forge was asked about")
 				}
