@@ -3,7 +3,9 @@
 package chaos_test
 
 import (
+	"context"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -102,21 +104,32 @@ func (a *agent) end() {
 	a.signal(syscall.SIGKILL, 0)
 }
 
+// get returns what the agent answers with 200, "" if it does not.
+func (a *agent) get(ctx context.Context, path string) string {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+path, http.NoBody)
+	if err != nil {
+		a.w.t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return ""
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		return ""
+	}
+	return string(text)
+}
+
 // ready waits until the agent answers.
 func (a *agent) ready() {
 	a.w.t.Helper()
 	ctx, cancel := patiently()
 	defer cancel()
 	for {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+"/readyz", http.NoBody)
-		if err != nil {
-			a.w.t.Fatal(err)
-		}
-		if res, err := http.DefaultClient.Do(req); err == nil {
-			res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return
-			}
+		if a.get(ctx, "/readyz") != "" {
+			return
 		}
 		if ctx.Err() != nil {
 			log, _ := os.ReadFile(a.file + ".log")

@@ -56,10 +56,6 @@ const (
 func (w *world) pushes(rng *rand.Rand) []push {
 	ctx, cancel := patiently()
 	defer cancel()
-	if err := w.forge.CreateRepo(owner, repository); err != nil {
-		w.t.Error(err)
-		return nil
-	}
 	var trees []*forgekit.Worktree
 	for i := range branches {
 		tree, err := forgekit.Clone(ctx, w.forge.CloneURL(owner, repository), fmt.Sprintf("b%d", i))

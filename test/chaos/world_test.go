@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -20,6 +21,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/millrace-ci/millrace/internal/redistest"
+	"github.com/millrace-ci/millrace/test/forgekit"
 	"github.com/millrace-ci/millrace/test/giteatest"
 )
 
@@ -50,6 +52,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	}
 	t.Cleanup(func() { forge.Close() })
 	w.forge = forge
+	w.found()
 	w.redis = redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction")
 	w.rdb = w.redis.Client()
 	rng := rand.New(rand.NewPCG(seed, 3))
@@ -59,6 +62,7 @@ func newWorld(t *testing.T, seed uint64) *world {
 	for _, a := range w.agents {
 		a.ready()
 	}
+	w.known()
 	door := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) {
 			to, _ := url.Parse(w.agents[rand.N(len(w.agents))].url) // It is ours.
@@ -80,9 +84,51 @@ server: {listen: %q, secret_file: %q}
 redis: {url: %q}
 data: %q
 logs: {bucket: "file://%s"}
-forges: [{name: gitea, kind: gitea, url: %q, token: %q, webhook_secrets: [%q], poll: 10s}]
+forges: [{name: gitea, kind: gitea, url: %q, token: %q, webhook_secrets: [%q], repositories: [%s/%s], poll: 10s}]
 runners: [{name: local, kind: local, capacity: 4}]
-`, address, w.secret(), w.redis.URL(), dir, filepath.Join(w.dir, "logs"), w.forge.URL, token, hookSecret)
+`, address, w.secret(), w.redis.URL(), dir, filepath.Join(w.dir, "logs"), w.forge.URL, token, hookSecret, owner, repository)
+}
+
+// found makes the repository, with a commit that asks for nothing.
+func (w *world) found() {
+	w.t.Helper()
+	ctx, cancel := patiently()
+	defer cancel()
+	if err := w.forge.CreateRepo(owner, repository); err != nil {
+		w.t.Fatal(err)
+	}
+	tree, err := forgekit.Clone(ctx, w.forge.CloneURL(owner, repository), "main")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	defer tree.Close()
+	if _, err := tree.Commit(ctx, "Found the mill", map[string]string{"README": "flour"}); err != nil {
+		w.t.Fatal(err)
+	}
+	if err := tree.Push(ctx); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// looked is in the numbers of an agent that has.
+var looked = regexp.MustCompile(`millrace_looks_total\{outcome="seen"\} [1-9]`)
+
+// known waits until an agent has looked at the repository: what is there before that was never ours to run.
+func (w *world) known() {
+	w.t.Helper()
+	ctx, cancel := patiently()
+	defer cancel()
+	for {
+		for _, a := range w.agents {
+			if looked.MatchString(a.get(ctx, "/metrics")) {
+				return
+			}
+		}
+		if ctx.Err() != nil {
+			w.t.Fatal("nobody has looked at the repository")
+		}
+		pass(50 * time.Millisecond)
+	}
 }
 
 // secret is the file of the secret that all agents share.
