@@ -18,7 +18,7 @@ const (
 	// lagging is how long a stream may go on after its container has ended, before it is taken for dead.
 	lagging = 15 * time.Second
 	// A stream is read in pieces that grow from one to the other: most of thousands of streams say little.
-	minRead, maxRead = 4 << 10, 64 << 10
+	minRead, maxRead = 512, 64 << 10
 	// Pauses between two tries grow from one to the other.
 	minPause, maxPause = time.Second, 5 * time.Second
 )
