@@ -94,7 +94,7 @@ func (slowly) Enabled(context.Context, slog.Level) bool { return true }
 
 func (s slowly) Handle(ctx context.Context, r slog.Record) error {
 	if r.Message == s.message {
-		time.Sleep(lease)
+		<-time.After(lease)
 	}
 	return s.Handler.Handle(ctx, r)
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"maps"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -190,12 +191,12 @@ func TestSentOutputsAreHidden(t *testing.T) {
 // mute is a runner that cannot find out how a job ended, and says so in words that hold a token.
 type mute struct {
 	*fakeRunner
-	job  runners.Job
-	told []string
+	told  []string
+	token atomic.Value // of the job that was started last
 }
 
 func (m *mute) Start(ctx context.Context, job runners.Job) (string, error) {
-	m.job = job
+	m.token.Store(job.Env["TASK_TOKEN"])
 	return m.fakeRunner.Start(ctx, job)
 }
 
@@ -204,7 +205,7 @@ func (m *mute) Wait(_ context.Context, _, _ string, log runners.Log) (runners.Re
 	if _, err := log.Write([]byte("2026-11-23T00:00:00Z task " + value + "\n")); err != nil {
 		return runners.Result{}, fmt.Errorf("copy log: %w", err)
 	}
-	return runners.Result{}, fmt.Errorf("no answer about TASK_TOKEN=%s KEY=%s", m.job.Env["TASK_TOKEN"], value)
+	return runners.Result{}, fmt.Errorf("no answer about TASK_TOKEN=%s KEY=%s", m.token.Load(), value)
 }
 
 // TestErrorsAreHidden has the daemon's own log tell an error that quotes a secret.
