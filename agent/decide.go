@@ -16,7 +16,7 @@ import (
 
 // decide says what one event leads to: an explanation for each pipeline of its commit, and a snapshot for each run.
 func (a *Agent) decide(ctx context.Context, e triggers.Event, cause run.Cause, b *beside) (store.Plan, []*run.Snapshot, error) {
-	p := store.Plan{Delivery: e.Delivery, Event: e, At: a.now()}
+	p := store.Plan{Delivery: e.Delivery, Event: e, Cause: cause, At: a.now()}
 	if reason := unread(e); reason != "" {
 		p.Explanations = []store.Explained{{Explanation: pipeline.Explanation{Reason: reason}}}
 		return p, nil, nil

@@ -9,6 +9,7 @@ import (
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/triggers"
+	"github.com/millrace-ci/millrace/triggers/inbox"
 )
 
 // What a run may come from, see run.Cause.
@@ -47,5 +48,5 @@ func (a *Agent) duplicate(ctx context.Context, e triggers.Event, first string) e
 	if err := a.cfg.Plans.SavePlan(ctx, p); err != nil {
 		return fmt.Errorf("save plan: %w", err)
 	}
-	return a.settle(ctx, e.Delivery, "duplicate", reason)
+	return a.settle(ctx, e.Delivery, "duplicate", inbox.Outcome{Ignored: true, First: first, Error: reason})
 }

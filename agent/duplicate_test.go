@@ -119,8 +119,8 @@ func TestDuplicateIsExplained(t *testing.T) {
 			t.Errorf("got %q, want the first delivery, and how to replay this one", why)
 		}
 		rec, err := h.inbox.Get(t.Context(), second)
-		if err != nil || rec.Planned == nil || !rec.Planned.Ignored || rec.Planned.Error != why {
-			t.Errorf("outcome %+v, %v, want it ignored for that reason", rec.Planned, err)
+		if err != nil || rec.Planned == nil || !rec.Planned.Ignored || rec.Planned.First != first || rec.Planned.Error != why {
+			t.Errorf("outcome %+v, %v, want it ignored for that reason, and the first named", rec.Planned, err)
 		}
 	})
 }

@@ -52,7 +52,7 @@ func (a *Agent) planDelivery(ctx context.Context, id string, tries int) error {
 	}
 	event, cause, err := a.parse(rec.Delivery)
 	if errors.Is(err, triggers.ErrIgnored) {
-		return a.settle(ctx, rec.ID, "ignored", err.Error())
+		return a.settle(ctx, rec.ID, "ignored", inbox.Outcome{Ignored: true, Error: err.Error()})
 	}
 	if err != nil {
 		return a.refuse(ctx, rec.ID, err)
@@ -90,13 +90,13 @@ func (a *Agent) planDelivery(ctx context.Context, id string, tries int) error {
 	if err := a.cfg.Plans.SavePlan(ctx, p); err != nil {
 		return fmt.Errorf("save plan: %w", err)
 	}
-	return a.settle(ctx, rec.ID, "planned", "")
+	return a.settle(ctx, rec.ID, "planned", inbox.Outcome{})
 }
 
 // refuse notes on the delivery that it cannot be planned, and why. It is buried, so that it can be tried again by hand
 // when what was wrong is mended: a token, a release of ours that understands it.
 func (a *Agent) refuse(ctx context.Context, id string, err error) error {
-	if err := a.settle(ctx, id, "invalid", err.Error()); err != nil {
+	if err := a.settle(ctx, id, "invalid", inbox.Outcome{Error: err.Error()}); err != nil {
 		return err
 	}
 	return hopeless{err.Error()}
@@ -105,7 +105,7 @@ func (a *Agent) refuse(ctx context.Context, id string, err error) error {
 // giveUpPlanning puts the error on the delivery, where the page shows it.
 func (a *Agent) giveUpPlanning(ctx context.Context, id string, err error) (why string, failed error) {
 	why = "given up: " + err.Error()
-	return why, a.settle(ctx, id, "invalid", why)
+	return why, a.settle(ctx, id, "invalid", inbox.Outcome{Error: why})
 }
 
 // parse turns a delivery into an event and what its runs come from, and refuses a repository that no configured forge
@@ -157,11 +157,13 @@ func (a *Agent) Create(ctx context.Context, plan *run.Snapshot) error {
 	return nil
 }
 
-func (a *Agent) settle(ctx context.Context, id, outcome, reason string) error {
-	if err := a.cfg.Inbox.Settle(ctx, id, inbox.Outcome{At: a.now(), Ignored: outcome == "ignored" || outcome == "duplicate", Error: reason}); err != nil {
+// settle notes what became of a delivery, now. outcome is the word for it in numbers and in the log.
+func (a *Agent) settle(ctx context.Context, id, outcome string, o inbox.Outcome) error {
+	o.At = a.now()
+	if err := a.cfg.Inbox.Settle(ctx, id, o); err != nil {
 		return fmt.Errorf("settle delivery: %w", err)
 	}
 	a.cfg.Metrics.EventPlanned(outcome)
-	a.cfg.Log.InfoContext(ctx, "delivery planned", "delivery", id, "outcome", outcome, "reason", reason)
+	a.cfg.Log.InfoContext(ctx, "delivery planned", "delivery", id, "outcome", outcome, "reason", o.Error)
 	return nil
 }

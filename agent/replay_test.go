@@ -54,6 +54,9 @@ func TestReplayRunsAgain(t *testing.T) {
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("causes (-want +got):\n%s", diff)
 		}
+		if plan, err := h.store.Plan(t.Context(), third); err != nil || plan.Cause != want[third] {
+			t.Errorf("the plan of a replay: %+v, %v, want the cause of its runs", plan.Cause, err)
+		}
 	})
 }
 

@@ -78,6 +78,7 @@ type Filter struct {
 type Plan struct {
 	Delivery     string         `json:"delivery"`
 	Event        triggers.Event `json:"event"`
+	Cause        run.Cause      `json:"cause,omitzero"` // of the runs that came of it
 	Explanations []Explained    `json:"explanations"`
 	At           time.Time      `json:"at"`
 }

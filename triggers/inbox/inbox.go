@@ -56,6 +56,7 @@ type Receipt struct {
 type Outcome struct {
 	At      time.Time `json:"at"`
 	Ignored bool      `json:"ignored,omitempty"` // there was nothing to act on, for the reason in Error
+	First   string    `json:"first,omitempty"`   // the delivery that told of the same before: this one was ignored as its duplicate
 	Error   string    `json:"error,omitempty"`   // why it could not be understood, or was ignored; "" when it was planned
 }
 
