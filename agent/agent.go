@@ -107,6 +107,7 @@ type Config struct {
 	KeepFor   time.Duration // how long planned deliveries are kept
 	KeepBytes int64         // how many bytes of them at most
 	KeepRuns  time.Duration // how long runs are kept after their end; 0: for ever
+	RunsBytes int64         // how many bytes those hold at most that have ended, with their logs; 0: any number
 	StopGrace time.Duration // between asking a task to end and ending it
 	Now       func() time.Time
 	Metrics   *metrics.Agent

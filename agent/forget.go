@@ -11,52 +11,91 @@ import (
 	"github.com/millrace-ci/millrace/agent/store"
 )
 
-// forgetRuns forgets runs that ended before a time, the oldest first, a batch at most, and tells how many. One that
-// cannot be forgotten does not keep the others.
-func (a *Agent) forgetRuns(ctx context.Context, before time.Time) (forgotten int, err error) {
-	for cursor, more := "", true; more && forgotten < batch; more = cursor != "" {
-		ids, next, err := a.cfg.Runs.Old(ctx, before, cursor, batch)
+// forgetRuns forgets runs that ended too long ago, and the oldest of those that together hold too much, a batch of each
+// at most, and tells whether that was all.
+func (a *Agent) forgetRuns(ctx context.Context) (all bool, err error) {
+	var aged, counted, over int
+	if a.cfg.KeepRuns > 0 {
+		aged, err = a.forgetOld(ctx, a.cfg.Now().Add(-a.cfg.KeepRuns))
+	}
+	if a.cfg.RunsBytes > 0 && err == nil {
+		if counted, err = a.countRuns(ctx); err == nil {
+			over, err = a.forgetOver(ctx)
+		}
+	}
+	if aged+over > 0 {
+		a.cfg.Log.InfoContext(ctx, "runs forgotten", "old", aged, "over", over)
+	}
+	return max(aged, counted, over) < batch, err
+}
+
+// forgetOld forgets runs that ended before a time, the oldest first, and tells how many.
+func (a *Agent) forgetOld(ctx context.Context, before time.Time) (int, error) {
+	list := func(cursor string) ([]string, string, error) { return a.cfg.Runs.Old(ctx, before, cursor, batch) }
+	return a.eachRun(ctx, list, func(r run.Run) (bool, error) {
+		if !r.Settled() || !r.EndedAt.Before(before) {
+			return false, nil
+		}
+		return true, a.forgetRun(ctx, r)
+	})
+}
+
+// countRuns counts what runs hold that are settled since the last time, and tells how many those were.
+func (a *Agent) countRuns(ctx context.Context) (int, error) {
+	list := func(cursor string) ([]string, string, error) { return a.cfg.Runs.Uncounted(ctx, cursor, batch) }
+	return a.eachRun(ctx, list, func(r run.Run) (bool, error) {
+		size, err := a.cfg.Logs.Size(ctx, r.Plan.ID, logsOf(r))
 		if err != nil {
-			return forgotten, fmt.Errorf("find old runs: %w", err)
+			return false, err
+		}
+		return true, a.cfg.Runs.Count(ctx, r, size)
+	})
+}
+
+// forgetOver forgets the oldest runs while all hold more than they may, and tells how many.
+func (a *Agent) forgetOver(ctx context.Context) (int, error) {
+	list := func(string) (ids []string, next string, err error) {
+		ids, err = a.cfg.Runs.Over(ctx, a.cfg.RunsBytes, batch)
+		return ids, "", err
+	}
+	return a.eachRun(ctx, list, func(r run.Run) (bool, error) { return true, a.forgetRun(ctx, r) })
+}
+
+// eachRun does something with the runs of a list until it is done with a batch, and tells with how many. One that cannot
+// be done does not keep the others; one that was saved meanwhile is looked at again.
+func (a *Agent) eachRun(ctx context.Context, list func(cursor string) ([]string, string, error), do func(run.Run) (bool, error)) (done int, err error) {
+	for cursor, more := "", true; more && done < batch; more = cursor != "" {
+		ids, next, err := list(cursor)
+		if err != nil {
+			return done, fmt.Errorf("find runs to forget: %w", err)
 		}
 		for _, id := range ids {
-			done, err := a.forgetRun(ctx, id, before)
-			if ctx.Err() != nil {
-				return forgotten, ctx.Err()
+			r, err := a.cfg.Runs.Load(ctx, id)
+			did := false
+			if err == nil {
+				did, err = do(r)
 			}
-			if err != nil {
-				a.cfg.Log.WarnContext(ctx, "old run not forgotten", "run", id, "err", err)
-			}
-			if done {
-				forgotten++
+			switch {
+			case ctx.Err() != nil:
+				return done, ctx.Err()
+			case err == nil && did:
+				done++
+			case err != nil && !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrConflict):
+				a.cfg.Log.WarnContext(ctx, "ended run not counted or forgotten", "run", id, "err", err)
 			}
 		}
 		cursor = next
 	}
-	if forgotten > 0 {
-		a.cfg.Log.InfoContext(ctx, "old runs forgotten", "runs", forgotten)
-	}
-	return forgotten, nil
+	return done, nil
 }
 
-// forgetRun forgets one run if it wants nothing any more and ended before that time. Its logs go first: who is killed
-// in between leaves a run that is found again, and not logs that nobody knows of.
-func (a *Agent) forgetRun(ctx context.Context, id string, before time.Time) (bool, error) {
-	r, err := a.cfg.Runs.Load(ctx, id)
-	if errors.Is(err, store.ErrNotFound) || err == nil && (!r.Settled() || !r.EndedAt.Before(before)) {
-		return false, nil
+// forgetRun forgets a settled run. Its logs go first: who is killed in between leaves a run that is found again, and not
+// logs that nobody knows of.
+func (a *Agent) forgetRun(ctx context.Context, r run.Run) error {
+	if err := a.cfg.Logs.Forget(ctx, r.Plan.ID, logsOf(r)); err != nil {
+		return err
 	}
-	if err != nil {
-		return false, err
-	}
-	if err := a.cfg.Logs.Forget(ctx, id, logsOf(r)); err != nil {
-		return false, err
-	}
-	err = a.cfg.Runs.Delete(ctx, r)
-	if errors.Is(err, store.ErrConflict) {
-		return false, nil // it is looked at again
-	}
-	return err == nil, err
+	return a.cfg.Runs.Delete(ctx, r)
 }
 
 // logsOf is every log that a run may have.

@@ -52,3 +52,37 @@ func TestOldRunsAreForgotten(t *testing.T) {
 		h.want("three hours after it")
 	})
 }
+
+// TestTooManyBytesAreForgotten holds that the oldest runs that have ended go while all of them hold too much, with their
+// logs, and that one that goes on stays however much it holds.
+func TestTooManyBytesAreForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, concurrent("{limit: 9}"))
+		h.runsBytes = 2<<20 + 1<<19 // two and a half such logs
+		a, stop, _ := h.agent()
+		defer h.clear()
+		defer stop()
+		h.runner.gate("unit")
+		h.pushes(a, 1) // it goes on
+		h.runner.open("unit")
+		h.pushes(a, 4)
+		h.want("before a look", run.Running, run.Succeeded, run.Succeeded, run.Succeeded, run.Succeeded)
+		runs := h.runs()
+		for _, r := range runs { // late output is appended no more: another kind of text
+			key := logs.Key{Run: r.Plan.ID, Task: "unit", Attempt: 1, Kind: logs.Manifest}
+			if err := h.logs.Append(t.Context(), key, 0, make([]byte, 1<<20)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(11 * time.Minute)
+		synctest.Wait()
+		h.want("after a look", run.Running, run.Succeeded, run.Succeeded)
+		for i, r := range runs {
+			size, err := h.logs.Size(t.Context(), r.Plan.ID, []logs.Key{{Run: r.Plan.ID, Task: "unit", Attempt: 1, Kind: logs.Manifest}})
+			if gone := i == 1 || i == 2; err != nil || gone != (size == 0) {
+				t.Errorf("run %d: its log holds %d bytes, %v; want it gone: %v", i, size, err, gone)
+			}
+		}
+	})
+}

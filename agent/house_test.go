@@ -65,6 +65,7 @@ type house struct {
 	looks   atomic.Int64 // how often a lane was looked at
 
 	keepRuns  time.Duration // after their end; 0: for ever
+	runsBytes int64         // that ended runs may hold; 0: any number
 	undeleted int           // so many runs are not deleted when they are to be
 
 	capacity int                     // of each agent's runner
@@ -130,7 +131,7 @@ func (h *house) idle() *agent.Agent {
 			return fmt.Sprintf("token-of-%s-%s-%d", run, task, attempt)
 		},
 		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Gaps: h.gaps, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
-		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: &sickRefs{h.refs, h}, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20, KeepRuns: h.keepRuns, GapsEvery: max(cmp.Or(h.every, gapsEvery), 0),
+		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: &sickRefs{h.refs, h}, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20, KeepRuns: h.keepRuns, RunsBytes: h.runsBytes, GapsEvery: max(cmp.Or(h.every, gapsEvery), 0),
 		Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: cmp.Or(h.log, slog.New(slog.DiscardHandler)),
 	})
 	if err != nil {
@@ -411,6 +412,13 @@ func (f *fakeRunner) gate(task string) chan<- runners.Result {
 	defer f.mu.Unlock()
 	f.gates[task] = make(chan runners.Result, 1)
 	return f.gates[task]
+}
+
+// open lets those that start from now on end at once.
+func (f *fakeRunner) open(task string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	delete(f.gates, task)
 }
 
 func (f *fakeRunner) Start(_ context.Context, job runners.Job) (string, error) {

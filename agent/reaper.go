@@ -56,17 +56,11 @@ func (a *Agent) trim(ctx context.Context) error {
 	if _, err := a.cfg.Inbox.Trim(ctx, now.Add(-a.cfg.KeepFor), a.cfg.KeepBytes); err != nil {
 		return fmt.Errorf("trim deliveries: %w", err)
 	}
-	forgotten := 0
-	if a.cfg.KeepRuns > 0 {
-		var err error
-		if forgotten, err = a.forgetRuns(ctx, now.Add(-a.cfg.KeepRuns)); err != nil {
-			return err
-		}
-	}
-	if forgotten < batch {
+	all, err := a.forgetRuns(ctx)
+	if all && err == nil {
 		a.trimmed = now
 	}
-	return nil
+	return err
 }
 
 // reapDeliveries puts the oldest unplanned deliveries in line again; the line itself refuses those that are in it.

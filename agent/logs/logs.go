@@ -59,6 +59,8 @@ type Logs interface {
 	// Read returns what lies at offset, at most 256 KiB. Where nothing lies there yet and the log has not ended it waits for up
 	// to wait. A log that never was reads as empty and not ended.
 	Read(ctx context.Context, k Key, offset int64, wait time.Duration) (Chunk, error)
+	// Size returns how many bytes are kept of the logs of a run; keys are all that it may have.
+	Size(ctx context.Context, run string, keys []Key) (int64, error)
 	// Forget removes the logs of a run to which nobody appends any more; keys are all that it may have. What is not there
 	// is no error, so that it can be done again.
 	Forget(ctx context.Context, run string, keys []Key) error

@@ -22,7 +22,7 @@ var (
 	ErrConflict = errors.New("run was changed meanwhile")
 	// ErrUnsettled means that the run wants something still, and so cannot be forgotten.
 	ErrUnsettled = errors.New("run is not settled")
-	// ErrCursor means that the cursor is none that List, Live or Old returned.
+	// ErrCursor means that the cursor is none that a list of runs returned.
 	ErrCursor = errors.New("no such place in the list of runs")
 )
 
@@ -46,15 +46,10 @@ type Runs interface {
 	// Live returns at most limit ids of runs that want something still (run.Run.Settled is false), oldest first,
 	// beginning after cursor; next is "" at the end. Errors: ErrCursor.
 	Live(ctx context.Context, cursor string, limit int) (ids []string, next string, err error)
-	// Old returns at most limit ids of runs that were created before that time, oldest first, beginning after cursor; next
-	// is "" at the end. Errors: ErrCursor.
-	Old(ctx context.Context, before time.Time, cursor string, limit int) (ids []string, next string, err error)
-	// Delete forgets a run that is settled, with its snapshot and its places in the lists. One that is not there is no
-	// error, so that it can be done again. Errors: ErrUnsettled, ErrConflict.
-	Delete(ctx context.Context, r run.Run) error
 	// Changes sends the id of every run that is saved by anybody from now on, and "" when some may have been missed,
 	// until ctx ends, when it closes the channel. A reader that is slow misses some and is told so by "".
 	Changes(ctx context.Context) (<-chan string, error)
+	Retention
 }
 
 // Plans keeps what was made of deliveries.

@@ -67,7 +67,7 @@ func agentConfig(c *config.Config, mem memory, nums numbers, o options) agent.Co
 		DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(platform(c)), Definitions: git, Heads: git, Secrets: secrets(c),
 		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Refs: mem.refs, Logs: mem.logs,
 		LeaseTime: o.lease, GapsEvery: gapsEvery, StopGrace: stopGrace,
-		KeepFor: c.Retention.Deliveries, KeepBytes: int64(c.Retention.DeliveriesBytes), KeepRuns: c.Retention.Runs,
+		KeepFor: c.Retention.Deliveries, KeepBytes: int64(c.Retention.DeliveriesBytes), KeepRuns: c.Retention.Runs, RunsBytes: int64(c.Retention.RunsBytes),
 		Now: time.Now, Metrics: nums.agent, Log: o.log,
 	}
 }

@@ -52,6 +52,8 @@ type Live interface {
 	// Cut drops what lies before offset, of a log that has ended all if it is beyond the end, and tells what is left. It
 	// keeps the end of a log that has not ended, and how long the log is.
 	Cut(ctx context.Context, k logs.Key, offset int64) (logs.Held, error)
+	// Size is that of logs.Logs, of what was not cut.
+	Size(ctx context.Context, run string, keys []logs.Key) (int64, error)
 	// Forget is that of logs.Logs.
 	Forget(ctx context.Context, run string, keys []logs.Key) error
 }

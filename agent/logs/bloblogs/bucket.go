@@ -75,8 +75,8 @@ func (s *Logs) exists(ctx context.Context, name string) (bool, error) {
 	return there, nil
 }
 
-// removeAll removes the objects whose names begin with prefix.
-func (s *Logs) removeAll(ctx context.Context, prefix string) error {
+// each does something with each object whose name begins with prefix.
+func (s *Logs) each(ctx context.Context, prefix string, do func(*blob.ListObject) error) error {
 	objects := s.bucket.List(&blob.ListOptions{Prefix: prefix})
 	for {
 		o, err := objects.Next(ctx)
@@ -84,12 +84,21 @@ func (s *Logs) removeAll(ctx context.Context, prefix string) error {
 			return nil
 		}
 		if err == nil {
-			err = s.bucket.Delete(ctx, o.Key)
+			err = do(o)
 		}
 		if err != nil && !missing(err) { // somebody else removes them, too
-			return fmt.Errorf("remove %s*: %w", prefix, err)
+			return err
 		}
 	}
+}
+
+// removeAll removes the objects whose names begin with prefix.
+func (s *Logs) removeAll(ctx context.Context, prefix string) error {
+	err := s.each(ctx, prefix, func(o *blob.ListObject) error { return s.bucket.Delete(ctx, o.Key) })
+	if err != nil {
+		return fmt.Errorf("remove %s*: %w", prefix, err)
+	}
+	return nil
 }
 
 func missing(err error) bool { return gcerrors.Code(err) == gcerrors.NotFound }

@@ -116,7 +116,8 @@ func (c *connection) ListPaged(_ context.Context, opts *driver.ListOptions) (pag
 				page.NextPageToken = []byte(page.Objects[1].Key)
 				break
 			}
-			page.Objects = append(page.Objects, &driver.ListObject{Key: name})
+			data, _ := c.get(name)
+			page.Objects = append(page.Objects, &driver.ListObject{Key: name, Size: int64(len(data))})
 		}
 		return nil
 	})

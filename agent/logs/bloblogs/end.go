@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 
+	"gocloud.dev/blob"
+
 	"github.com/millrace-ci/millrace/agent/logs"
 )
 
@@ -88,6 +90,22 @@ func (s *Logs) join(ctx context.Context, to io.Writer, k logs.Key, name string) 
 			return at, nil
 		}
 	}
+}
+
+// Size keeps the contract. One round trip to Redis and one to the bucket, for a list.
+func (s *Logs) Size(ctx context.Context, run string, keys []logs.Key) (int64, error) {
+	if !plain(run) {
+		return 0, fmt.Errorf("size of logs: %q is not the name of a run", run)
+	}
+	size, err := s.live.Size(ctx, run, keys)
+	if err != nil {
+		return 0, err
+	}
+	err = s.each(ctx, run+"/", func(o *blob.ListObject) error { size += o.Size; return nil })
+	if err != nil {
+		return 0, fmt.Errorf("size of the logs of %s: %w", run, err)
+	}
+	return size, nil
 }
 
 // Forget keeps the contract. One round trip to Redis, one to the bucket for a list, and one for each object that is there:

@@ -61,6 +61,18 @@ func (s *Logs) Append(_ context.Context, k logs.Key, offset int64, data []byte) 
 	return nil
 }
 
+// Size keeps the contract.
+func (s *Logs) Size(_ context.Context, _ string, keys []logs.Key) (size int64, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range keys {
+		if l := s.logs[k]; l != nil {
+			size += int64(len(l.data))
+		}
+	}
+	return size, nil
+}
+
 // Forget keeps the contract.
 func (s *Logs) Forget(_ context.Context, _ string, keys []logs.Key) error {
 	s.mu.Lock()

@@ -43,12 +43,15 @@ var (
 	lastSource string
 	//go:embed cut.lua
 	cutSource string
+	//go:embed size.lua
+	sizeSource string
 
 	appendScript = redis.NewScript(heldSource + appendSource)
 	endScript    = redis.NewScript(heldSource + endSource)
 	readScript   = redis.NewScript(heldSource + readSource)
 	lastScript   = redis.NewScript(heldSource + lastSource)
 	cutScript    = redis.NewScript(heldSource + cutSource)
+	sizeScript   = redis.NewScript(heldSource + sizeSource)
 )
 
 // Config is how Logs behave.
@@ -141,17 +144,24 @@ func (s *Logs) End(ctx context.Context, k logs.Key) error {
 	return nil
 }
 
+// Size keeps the contract for what was not cut. One round trip.
+func (s *Logs) Size(ctx context.Context, run string, keys []logs.Key) (int64, error) {
+	names, err := streams(keys)
+	if len(names) == 0 || err != nil {
+		return 0, err
+	}
+	size, err := sizeScript.Run(ctx, s.rdb, names).Int64()
+	if err != nil {
+		return 0, fmt.Errorf("size of the logs of %s: %w", run, err)
+	}
+	return size, nil
+}
+
 // Forget keeps the contract. One round trip.
 func (s *Logs) Forget(ctx context.Context, run string, keys []logs.Key) error {
-	names := make([]string, len(keys))
-	for i, k := range keys {
-		var err error
-		if names[i], err = stream(k); err != nil {
-			return fmt.Errorf("forget logs of %s: %w", run, err)
-		}
-	}
-	if len(names) == 0 {
-		return nil
+	names, err := streams(keys)
+	if len(names) == 0 || err != nil {
+		return err
 	}
 	if err := s.rdb.Unlink(ctx, names...).Err(); err != nil {
 		return fmt.Errorf("forget logs of %s: %w", run, err)
@@ -207,4 +217,15 @@ func stream(k logs.Key) (string, error) {
 		name += ":" + string(k.Kind)
 	}
 	return name, nil
+}
+
+func streams(keys []logs.Key) ([]string, error) {
+	names := make([]string, len(keys))
+	for i, k := range keys {
+		var err error
+		if names[i], err = stream(k); err != nil {
+			return nil, err
+		}
+	}
+	return names, nil
 }

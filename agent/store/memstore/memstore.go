@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/store"
@@ -21,13 +20,15 @@ type Store struct {
 	order   []string            // places of all runs, oldest first
 	lanes   map[string][]string // ids of the live runs of each lane, in order
 	plans   map[string]store.Plan
+	bytes   map[string]int64 // what each counted run holds
 	readers map[chan string]bool
 }
 
 // New returns an empty store.
 func New() *Store {
 	return &Store{
-		runs: map[string]run.Run{}, lanes: map[string][]string{}, plans: map[string]store.Plan{}, readers: map[chan string]bool{},
+		runs: map[string]run.Run{}, lanes: map[string][]string{}, plans: map[string]store.Plan{}, bytes: map[string]int64{},
+		readers: map[chan string]bool{},
 	}
 }
 
@@ -78,6 +79,9 @@ func (s *Store) Save(_ context.Context, r, next run.Run) (saved run.Run, others 
 	}
 	next.Version = r.Version + 1
 	s.runs[id] = clone(next)
+	if !next.Settled() {
+		delete(s.bytes, id)
+	}
 	s.tell(id)
 	return next, s.leave(r, next), nil
 }
@@ -139,14 +143,6 @@ func (s *Store) Live(_ context.Context, cursor string, limit int) (ids []string,
 	return s.from(cursor, limit, func(r run.Run) bool { return !r.Settled() })
 }
 
-// Old keeps the contract.
-func (s *Store) Old(_ context.Context, before time.Time, cursor string, limit int) (ids []string, next string, err error) {
-	if err := store.CheckCursor(cursor); err != nil {
-		return nil, "", err
-	}
-	return s.from(cursor, limit, func(r run.Run) bool { return store.Place(r) < store.PlaceOf(before) })
-}
-
 // from returns the ids of the runs that are wanted, oldest first.
 func (s *Store) from(cursor string, limit int, wanted func(run.Run) bool) (ids []string, next string, err error) {
 	s.mu.Lock()
@@ -162,25 +158,6 @@ func (s *Store) from(cursor string, limit int, wanted func(run.Run) bool) (ids [
 		ids, last = append(ids, store.RunAt(at)), at
 	}
 	return ids, "", nil
-}
-
-// Delete keeps the contract.
-func (s *Store) Delete(_ context.Context, r run.Run) error {
-	if !r.Settled() {
-		return fmt.Errorf("delete run %s: %w", r.Plan.ID, store.ErrUnsettled)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	now, ok := s.runs[r.Plan.ID]
-	switch {
-	case !ok:
-		return nil
-	case now.Version != r.Version:
-		return fmt.Errorf("delete run %s of version %d: it has version %d: %w", r.Plan.ID, r.Version, now.Version, store.ErrConflict)
-	}
-	delete(s.runs, r.Plan.ID)
-	s.order = slices.DeleteFunc(s.order, func(at string) bool { return at == store.Place(r) })
-	return nil
 }
 
 // SavePlan keeps the contract.

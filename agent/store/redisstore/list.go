@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
@@ -16,12 +15,14 @@ import (
 
 // The lists of runs besides that of all, keyRuns. Those with a colon at their end are one per value.
 const (
-	listLive     = keyRuns + ":live"
-	listRepo     = keyRuns + ":repo:"
-	listBranch   = keyRuns + ":branch:"
-	listPipeline = keyRuns + ":pipeline:"
-	listState    = keyRuns + ":state:"
-	listCommit   = keyRuns + ":commit:" // by the first shortCommit characters
+	listLive      = keyRuns + ":live"
+	listUncounted = keyRuns + ":uncounted" // settled runs of which is not counted what they hold
+	listCounted   = keyRuns + ":counted"   // and those of which it is
+	listRepo      = keyRuns + ":repo:"
+	listBranch    = keyRuns + ":branch:"
+	listPipeline  = keyRuns + ":pipeline:"
+	listState     = keyRuns + ":state:"
+	listCommit    = keyRuns + ":commit:" // by the first shortCommit characters
 )
 
 const (
@@ -46,9 +47,9 @@ func lists(r run.Run) []string {
 		Repo: e.Repo.Name, Branch: e.Branch, Pipeline: r.Plan.Pipeline, State: r.State, Commit: e.After,
 	})...)
 	if !r.Settled() {
-		in = append(in, listLive)
+		return append(in, listLive)
 	}
-	return in
+	return append(in, listUncounted)
 }
 
 // moves is which lists a run leaves and which it joins when it becomes next.
@@ -56,6 +57,9 @@ func moves(r, next run.Run) (leave, join []string) {
 	before, after := lists(r), lists(next)
 	leave = slices.DeleteFunc(slices.Clone(before), func(l string) bool { return slices.Contains(after, l) })
 	join = slices.DeleteFunc(after, func(l string) bool { return slices.Contains(before, l) })
+	if slices.Contains(leave, listUncounted) { // it may have been counted since
+		leave = append(leave, listCounted)
+	}
 	return leave, join
 }
 
@@ -131,11 +135,6 @@ func listed(answer []any) (next string, places []string, err error) {
 // Live keeps the contract. One round trip.
 func (s *Store) Live(ctx context.Context, cursor string, limit int) ([]string, string, error) {
 	return s.oldest(ctx, listLive, "+", cursor, limit)
-}
-
-// Old keeps the contract. One round trip.
-func (s *Store) Old(ctx context.Context, before time.Time, cursor string, limit int) ([]string, string, error) {
-	return s.oldest(ctx, keyRuns, "("+store.PlaceOf(before), cursor, limit)
 }
 
 // oldest returns a page of a list, oldest first, from after cursor to end.

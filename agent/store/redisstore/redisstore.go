@@ -42,14 +42,11 @@ var (
 	createSource string
 	//go:embed save.lua
 	saveSource string
-	//go:embed delete.lua
-	deleteSource string
 	//go:embed list.lua
 	listSource string
 
 	createScript = redis.NewScript(createSource)
 	saveScript   = redis.NewScript(saveSource)
-	deleteScript = redis.NewScript(deleteSource)
 	listScript   = redis.NewScript(listSource)
 )
 
@@ -159,23 +156,6 @@ func (s *Store) Save(ctx context.Context, r, next run.Run) (saved run.Run, other
 		next.Version = version
 	}
 	return next, answer[2] > 0, nil
-}
-
-// Delete keeps the contract. One round trip.
-func (s *Store) Delete(ctx context.Context, r run.Run) error {
-	id := r.Plan.ID
-	if !r.Settled() {
-		return fmt.Errorf("delete run %s: %w", id, store.ErrUnsettled)
-	}
-	keys := append([]string{keyRun + id, keyRun + id + planSuffix}, lists(r)...)
-	version, err := deleteScript.Run(ctx, s.rdb, keys, store.Place(r), r.Version).Int()
-	if err != nil {
-		return fmt.Errorf("delete run %s: %w", id, err)
-	}
-	if version != r.Version && version >= 0 {
-		return fmt.Errorf("delete run %s of version %d: it has version %d: %w", id, r.Version, version, store.ErrConflict)
-	}
-	return nil
 }
 
 // Lane keeps the contract. Two round trips: one for the ids, one for the runs.

@@ -104,6 +104,15 @@ func TestRoundTrips(t *testing.T) {
 	if err := warm.Delete(t.Context(), gone); err != nil {
 		t.Fatal(err)
 	}
+	ended := gone
+	ended.Plan = newRun("ended", 1).Plan
+	create(t, warm, ended)
+	if err := warm.Count(t.Context(), ended, 1); err != nil {
+		t.Fatal(err)
+	}
+	if over, err := warm.Over(t.Context(), 0, 1); err != nil || len(over) != 1 {
+		t.Fatalf("over: got %v, %v", over, err)
+	}
 	rdb, n := server.Client(), &trips{}
 	rdb.Ping(t.Context()) // A connection's own handshake does not count.
 	rdb.AddHook(n)
@@ -125,6 +134,9 @@ func TestRoundTrips(t *testing.T) {
 		{"list of nothing", 1, func() error { _, _, err := s.List(ctx, store.Filter{State: run.Failed}, "", 50); return err }},
 		{"live", 1, func() error { _, _, err := s.Live(ctx, "", 500); return err }},
 		{"old", 1, func() error { _, _, err := s.Old(ctx, time.Now(), "", 500); return err }},
+		{"uncounted", 1, func() error { _, _, err := s.Uncounted(ctx, "", 500); return err }},
+		{"count", 1, func() error { return s.Count(ctx, ended, 1) }},
+		{"over", 1, func() error { _, err := s.Over(ctx, 0, 500); return err }},
 		{"delete", 1, func() error { return s.Delete(ctx, gone) }},
 		{"save plan", 1, func() error { return s.SavePlan(ctx, store.Plan{Delivery: "d1"}) }},
 		{"plan", 1, func() error { _, err := s.Plan(ctx, "d1"); return err }},

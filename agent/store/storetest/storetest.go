@@ -55,6 +55,8 @@ func Run(t *testing.T, open func(t *testing.T) (here, there Store)) {
 		{"who leaves a lane is told whether others stand there", laneTellsOthers},
 		{"the limit of a lane holds while many come, admit and end", laneLimitHolds},
 		{"old runs come oldest first, in pages", oldPages},
+		{"settled runs are counted, and the oldest are over first", countsSettled},
+		{"a run that wants something, or was saved meanwhile, is not counted", countsNothingElse},
 		{"a settled run is deleted, and is nowhere any more", deletesSettled},
 		{"a run that wants something, or was saved meanwhile, is not deleted", deletesNothingElse},
 		{"a plan is kept as it was, and replaced", keepsPlans},

@@ -92,6 +92,7 @@ func (c *Config) Validate() error {
 		{"retention.deliveries", int64(c.Retention.Deliveries)},
 		{"retention.deliveries_bytes", int64(c.Retention.DeliveriesBytes)},
 		{"retention.runs", int64(c.Retention.Runs)},
+		{"retention.runs_bytes", int64(c.Retention.RunsBytes)},
 		{"shutdown_grace", int64(c.ShutdownGrace)},
 	} {
 		if d.value <= 0 {

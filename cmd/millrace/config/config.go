@@ -77,7 +77,8 @@ type WebhookSecret struct {
 type Retention struct {
 	Deliveries      time.Duration `mapstructure:"deliveries"`
 	DeliveriesBytes Bytes         `mapstructure:"deliveries_bytes"`
-	Runs            time.Duration `mapstructure:"runs"` // of their logs
+	Runs            time.Duration `mapstructure:"runs"`       // after their end, with their logs
+	RunsBytes       Bytes         `mapstructure:"runs_bytes"` // of runs that have ended, with their logs
 }
 
 var allRoles = []string{"hook", "plan", "work", "report", "web"}
@@ -89,7 +90,7 @@ func Default() *Config {
 		Data:          "./data",
 		Spool:         Spool{MaxBytes: 1 << 30},
 		Roles:         append([]string(nil), allRoles...),
-		Retention:     Retention{Deliveries: 168 * time.Hour, DeliveriesBytes: 512 << 20, Runs: 2160 * time.Hour},
+		Retention:     Retention{Deliveries: 168 * time.Hour, DeliveriesBytes: 512 << 20, Runs: 2160 * time.Hour, RunsBytes: 10 << 30},
 		ShutdownGrace: 30 * time.Second,
 	}
 }

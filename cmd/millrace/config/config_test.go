@@ -205,6 +205,7 @@ func TestConfigDocument(t *testing.T) {
 	want["server.listen"], want["data"], want["roles"] = d.Server.Listen, d.Data, strings.Join(d.Roles, ", ")
 	want["retention.deliveries"], want["retention.runs"] = hours(d.Retention.Deliveries), hours(d.Retention.Runs)
 	want["retention.deliveries_bytes"] = fmt.Sprintf("%dMiB", d.Retention.DeliveriesBytes>>20)
+	want["retention.runs_bytes"] = fmt.Sprintf("%dGiB", d.Retention.RunsBytes>>30)
 	want["spool.max_bytes"] = fmt.Sprintf("%dMiB", d.Spool.MaxBytes>>20)
 	want["shutdown_grace"] = d.ShutdownGrace.String()
 	if diff := cmp.Diff(want, got); diff != "" {
