@@ -138,14 +138,18 @@ func (a *Agent) planAgain(ctx context.Context, id string) error {
 	return a.PushDeliveries(ctx, id)
 }
 
-// reportAgain has a run's state told whose telling was given up.
+// reportAgain has a run's state told to those whom it was given up to tell.
 func (a *Agent) reportAgain(ctx context.Context, id string) error {
 	r, err := a.cfg.Runs.Load(ctx, id)
 	if err != nil {
 		return err
 	}
-	_, err = a.apply(ctx, r, run.Retell{To: run.StatusListener, At: a.now()})
-	return err
+	for _, t := range r.GivenUp() {
+		if r, err = a.apply(ctx, r, run.Retell{To: t.To, At: a.now()}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // workAgain refuses: an attempt that was given up has ended as lost, and never starts again.

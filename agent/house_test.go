@@ -356,7 +356,7 @@ func (f *fakeForge) Access(r triggers.Repository) (triggers.Access, error) {
 	return triggers.Access{URL: "https://gitea.test/" + r.Name}, nil
 }
 
-func (f *fakeForge) Notify(_ context.Context, n report.Notice) error {
+func (f *fakeForge) Notify(_ context.Context, n report.Notice) (report.Answer, error) {
 	f.mu.Lock()
 	hold := f.hold
 	f.hold = nil
@@ -369,10 +369,10 @@ func (f *fakeForge) Notify(_ context.Context, n report.Notice) error {
 	if len(f.fail) > 0 {
 		err := f.fail[0]
 		f.fail = f.fail[1:]
-		return err
+		return report.AnswerOf(err), err
 	}
 	f.notices = append(f.notices, n)
-	return nil
+	return report.Answer{Status: http.StatusCreated}, nil
 }
 
 // told lists the states that the forge was told, in order.

@@ -56,24 +56,34 @@ func (p *reporter) tell(_, ctx context.Context, l queue.Lease[string]) error {
 	if err != nil {
 		return fmt.Errorf("load run: %w", err)
 	}
-	for r.Untold() && p.due(r) == 0 {
-		told, err := p.tellOnce(ctx, r)
-		if err != nil {
-			return err
+	for t, ok := p.next(r); ok; t, ok = p.next(r) {
+		told, failed := p.tellOnce(ctx, r, t)
+		if !told.At.IsZero() {
+			if r, err = p.save(ctx, r, told); err != nil {
+				return errors.Join(failed, fmt.Errorf("save telling: %w", err))
+			}
 		}
-		if r, err = p.save(ctx, r, told); err != nil {
-			return fmt.Errorf("save telling: %w", err)
+		if failed != nil {
+			return failed
 		}
 	}
-	for _, told := range r.Told {
-		if told.Error != "" {
-			return hopeless{told.Error}
-		}
+	if lost := r.GivenUp(); len(lost) > 0 {
+		return hopeless{lost[0].Error}
 	}
 	if l.Tries > 1 && r.State.Final() {
 		p.confirm(ctx, r)
 	}
 	return nil
+}
+
+// next is what is to be told of a run now.
+func (p *reporter) next(r run.Run) (run.Tell, bool) {
+	for _, t := range r.Untold() {
+		if p.due(r, t) == 0 {
+			return t, true
+		}
+	}
+	return run.Tell{}, false
 }
 
 // save saves what was told. It does so also when the lease was lost while the forge took its time: then somebody else
@@ -84,20 +94,22 @@ func (p *reporter) save(ctx context.Context, r run.Run, told run.Told) (run.Run,
 	return p.apply(end, r, told)
 }
 
-// confirm tells a final state once more after a while. When the item was tried before, that try may still be on its way
+// confirm tells a final run once more after a while. When the item was tried before, that try may still be on its way
 // (its worker was killed, or ran out of patience), and may reach the forge after ours and overwrite it. It holds up
 // nothing, and asks no forge that wants to be left alone.
 func (p *reporter) confirm(ctx context.Context, r run.Run) {
 	forge := r.Plan.Event.Forge
 	p.alarms.set("confirm "+r.Plan.ID, confirmAfter, func() {
-		if p.left(forge) > 0 {
-			return
-		}
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
-		if err := p.notify(ctx, p.notice(r)); err != nil {
-			p.leave(forge, min(report.Wait(err), longestWait))
-			p.cfg.Log.WarnContext(ctx, "status told, but not confirmed", "run", r.Plan.ID, "err", err)
+		for _, t := range r.Listeners() {
+			if p.left(forge) > 0 {
+				return
+			}
+			if _, err := p.notify(ctx, p.notice(r, t)); err != nil {
+				p.leave(forge, min(report.Wait(err), longestWait))
+				p.cfg.Log.WarnContext(ctx, "status told, but not confirmed", "run", r.Plan.ID, "listener", t.To, "err", err)
+			}
 		}
 	})
 }
@@ -107,10 +119,18 @@ func (p *reporter) confirm(ctx context.Context, r run.Run) {
 // run, which is due at once, does not wait behind it.
 func (p *reporter) tellAgain(ctx context.Context, id string) {
 	r, err := p.cfg.Runs.Load(ctx, id)
-	if err != nil || !r.Untold() {
+	if err != nil {
 		return
 	}
-	if left := p.due(r); left > 0 {
+	untold := r.Untold()
+	if len(untold) == 0 {
+		return
+	}
+	left := p.due(r, untold[0])
+	for _, t := range untold[1:] {
+		left = min(left, p.due(r, t))
+	}
+	if left > 0 {
 		p.alarms.set(id, left, func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 			defer cancel()
@@ -121,52 +141,65 @@ func (p *reporter) tellAgain(ctx context.Context, id string) {
 	p.perform(ctx, r, r.Outstanding())
 }
 
-// due is how long the telling of the run's state is to wait still.
-func (p *reporter) due(r run.Run) time.Duration {
-	return report.Due(report.State(r.Telling()), r.ToldAt(), p.cfg.Now())
+// due is how long a telling of the run is to wait still.
+func (p *reporter) due(r run.Run, t run.Tell) time.Duration {
+	return report.Due(report.State(t.State), r.ToldAt(t.To), p.cfg.Now())
 }
 
-// tellOnce hands one notice to the forge and returns the fact of it. Its error means that the try is to be repeated.
-func (p *reporter) tellOnce(ctx context.Context, r run.Run) (run.Told, error) {
-	told, forge := run.Told{To: run.StatusListener, State: r.Telling()}, r.Plan.Event.Forge
+// tellOnce tells one listener and returns the record of it, which has no time where it was not tried. Its error means
+// that the try is to be repeated.
+func (p *reporter) tellOnce(ctx context.Context, r run.Run, t run.Tell) (run.Told, error) {
+	forge := r.Plan.Event.Forge
 	if left := p.left(forge); left > 0 {
-		return told, later{left}
+		return run.Told{}, later{left}
 	}
-	err := p.notify(ctx, p.notice(r))
-	told.At = p.now()
+	n, begun := p.notice(r, t), p.cfg.Now()
+	answer, err := p.notify(ctx, n)
+	if err != nil && ctx.Err() != nil {
+		return run.Told{}, err
+	}
+	told := record(t, n, answer)
+	told.At, told.Took = p.now(), p.cfg.Now().Sub(begun).Truncate(time.Millisecond)
 	switch {
 	case err == nil:
 		p.well(forge)
 		p.cfg.Metrics.NoticeTold("told")
-		p.cfg.Log.InfoContext(ctx, "status told", "run", r.Plan.ID, "state", told.State, "forge", forge)
-		return told, nil
+		p.cfg.Log.InfoContext(ctx, "status told", "run", r.Plan.ID, "listener", t.To, "state", n.State, "forge", forge)
 	case report.IsOmitted(err):
 		p.cfg.Metrics.NoticeTold("left_out")
-		return told, nil
+		told.Answer = err.Error()
 	case report.IsPermanent(err):
-		return p.refused(ctx, r, told, err), nil
+		p.refused(ctx, r, &told, err)
+	default:
+		p.cfg.Metrics.NoticeTold("retried")
+		p.leave(forge, min(report.Wait(err), longestWait))
+		told.Error, told.Again = report.Cut(err.Error(), maxWords), true
+		return told, fmt.Errorf("tell %s: %w", t.To, err)
 	}
-	p.cfg.Metrics.NoticeTold("retried")
-	p.leave(forge, min(report.Wait(err), longestWait))
-	return told, fmt.Errorf("tell status: %w", err)
+	return told, nil
 }
 
-// giveUp says on the run that its state was not told.
+// giveUp says on the run what was not told of it.
 func (p *reporter) giveUp(ctx context.Context, id string, err error) (why string, failed error) {
 	r, failed := p.cfg.Runs.Load(ctx, id)
 	if failed != nil {
 		return "", failed
 	}
-	told := p.refused(ctx, r, run.Told{To: run.StatusListener, State: r.Telling(), At: p.now()}, err)
-	_, failed = p.apply(ctx, r, told)
-	return told.Error, failed
+	for _, t := range r.Untold() {
+		told := record(t, p.notice(r, t), report.AnswerOf(err))
+		told.At = p.now()
+		p.refused(ctx, r, &told, err)
+		if r, failed = p.apply(ctx, r, told); failed != nil {
+			return "", failed
+		}
+	}
+	return err.Error(), nil
 }
 
-func (p *reporter) refused(ctx context.Context, r run.Run, told run.Told, err error) run.Told {
+func (p *reporter) refused(ctx context.Context, r run.Run, told *run.Told, err error) {
 	p.cfg.Metrics.NoticeTold("given_up")
-	p.cfg.Log.ErrorContext(ctx, "status given up", "run", r.Plan.ID, "state", told.State, "err", err)
-	told.Error = err.Error()
-	return told
+	p.cfg.Log.ErrorContext(ctx, "status given up", "run", r.Plan.ID, "listener", told.To, "state", told.State, "err", err)
+	told.Error = report.Cut(err.Error(), maxWords)
 }
 
 // leave leaves a forge alone, for all runs: for as long as it asked, else for longer each time that it fails.
@@ -189,24 +222,4 @@ func (p *reporter) left(forge string) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.alone[forge].until.Sub(p.cfg.Now())
-}
-
-func (p *reporter) notify(ctx context.Context, n report.Notice) error {
-	forge, ok := p.cfg.Forges[n.Forge]
-	if !ok {
-		return report.Permanent(fmt.Errorf("forge %q is not configured any more", n.Forge))
-	}
-	return forge.Status.Notify(ctx, n)
-}
-
-// notice makes of a run what is told of it.
-func (p *reporter) notice(r run.Run) report.Notice {
-	state := report.State(r.Telling())
-	e := r.Plan.Event
-	return report.Notice{
-		ID: fmt.Sprintf("%s/%s/%s", r.Plan.ID, run.StatusListener, state), Run: r.Plan.ID,
-		Forge: e.Forge, Repo: e.Repo.Name, Commit: e.After, Ref: e.Ref,
-		Pipeline: r.Plan.Pipeline, Context: "millrace/" + r.Plan.Pipeline + r.Plan.Context,
-		State: state, Text: r.Line(), URL: p.cfg.URL + "/runs/" + r.Plan.ID, At: p.now(),
-	}
 }

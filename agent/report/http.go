@@ -3,6 +3,7 @@ package report
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -52,20 +53,29 @@ func Client(c *http.Client) *http.Client {
 	return &bounded
 }
 
-// Send sends one telling and makes Notify's error of the answer. 2xx is nil. Otherwise the error holds a *Refusal: a
-// limit that was hit is a RetryAfter, 5xx and 408 are worth another try, and everything else is Permanent. The value
-// of the Authorization header never shows.
-func Send(c *http.Client, req *http.Request) error {
+// Send sends one telling and makes of the answer what Notify returns. 2xx is no error. Otherwise the error holds a
+// *Refusal: a limit that was hit is a RetryAfter, 5xx and 408 are worth another try, and everything else is Permanent.
+// The value of the Authorization header never shows.
+func Send(c *http.Client, req *http.Request) (Answer, error) {
 	resp, err := c.Do(req)
 	if err != nil {
-		return err
+		return Answer{}, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode/100 == 2 {
 		_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, maxAnswer)) // Told, whatever becomes of the rest of the answer.
-		return nil
+		return Answer{Status: resp.StatusCode}, nil
 	}
-	return refused(resp, req)
+	err = refused(resp, req)
+	return AnswerOf(err), err
+}
+
+// AnswerOf is the answer that an error holds, the zero Answer if none.
+func AnswerOf(err error) Answer {
+	if r := (*Refusal)(nil); errors.As(err, &r) {
+		return Answer{r.Status, r.Reason}
+	}
+	return Answer{}
 }
 
 // Get asks for what is at address and decodes the JSON of the answer, of at most 8 MiB, into v; it returns the answer's
@@ -161,13 +171,13 @@ func reason(body []byte, authorization string) string {
 
 // details are the texts in GitHub's "errors": a list of objects with a message, of which older answers are, a list of
 // texts, or one text.
-func details(errors json.RawMessage) (all []string) {
+func details(raw json.RawMessage) (all []string) {
 	var one string
-	if json.Unmarshal(errors, &one) == nil && one != "" {
+	if json.Unmarshal(raw, &one) == nil && one != "" {
 		return []string{one}
 	}
 	var list []json.RawMessage
-	_ = json.Unmarshal(errors, &list) // Anything else has no texts.
+	_ = json.Unmarshal(raw, &list) // Anything else has no texts.
 	for _, item := range list {
 		var object struct{ Message string }
 		if text := ""; json.Unmarshal(item, &text) == nil {

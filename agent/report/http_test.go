@@ -24,7 +24,11 @@ func send(t *testing.T, handler http.HandlerFunc) error {
 		t.Fatal(err)
 	}
 	req.Header.Set("Authorization", "Bearer hush")
-	return report.Send(report.Client(server.Client()), req)
+	answer, err := report.Send(report.Client(server.Client()), req)
+	if err != nil && answer != report.AnswerOf(err) || err == nil && (answer.Status/100 != 2 || answer.Words != "") {
+		t.Errorf("answer %+v, and the error %v", answer, err)
+	}
+	return err
 }
 
 func TestSend(t *testing.T) {
@@ -145,7 +149,7 @@ func TestNobodyThere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := report.Send(report.Client(nil), req); err == nil || report.IsPermanent(err) {
+		if _, err := report.Send(report.Client(nil), req); err == nil || report.IsPermanent(err) {
 			t.Errorf("got %v, want an error that is worth another try", err)
 		}
 	}
@@ -219,7 +223,7 @@ func FuzzSend(f *testing.F) {
 			t.Fatal(err)
 		}
 		req.Header.Set("Authorization", "Bearer hush-4711")
-		err = report.Send(report.Client(client), req)
+		_, err = report.Send(report.Client(client), req)
 		switch wait := report.Wait(err); {
 		case (err == nil) != (status/100 == 2):
 			t.Errorf("%d: got %v", status, err)

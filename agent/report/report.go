@@ -10,9 +10,16 @@ import (
 )
 
 // Notifier tells somebody. Notify may be called again with the same Notice after a crash: telling twice does what
-// telling once does wherever the other side allows it. An error means 'not told, try again' unless it is Permanent.
+// telling once does wherever the other side allows it. An error means 'not told, try again' unless it is Permanent. The
+// Answer is what came of it, also where there is an error.
 type Notifier interface {
-	Notify(ctx context.Context, n Notice) error
+	Notify(ctx context.Context, n Notice) (Answer, error)
+}
+
+// Answer is what the other side said, for the record. The zero Answer is that it said nothing.
+type Answer struct {
+	Status int    // of HTTP, of the last answer
+	Words  string // its own, shortened, and without what we prove ourselves by; "" where a success says nothing of interest
 }
 
 // State is the state of a run as it is told, one word for each thing that a forge can show.

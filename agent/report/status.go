@@ -26,10 +26,10 @@ var statusWords = map[State]string{
 // SetStatus posts n as a commit status to address, in the words that GitHub's REST API has and Gitea's took over
 // (POST .../repos/{owner}/{repo}/statuses/{sha}). header says who asks. Errors are those of Send, and Permanent for a
 // state that has no word.
-func SetStatus(ctx context.Context, client *http.Client, address string, header http.Header, n Notice) error {
+func SetStatus(ctx context.Context, client *http.Client, address string, header http.Header, n Notice) (Answer, error) {
 	word, ok := statusWords[n.State]
 	if !ok {
-		return Permanent(fmt.Errorf("no word for state %q", n.State))
+		return Answer{}, Permanent(fmt.Errorf("no word for state %q", n.State))
 	}
 	return Post(ctx, client, address, header, struct {
 		State       string `json:"state"`
@@ -40,14 +40,14 @@ func SetStatus(ctx context.Context, client *http.Client, address string, header 
 }
 
 // Post posts body as JSON. header says who asks. Errors are those of Send, and Permanent for what cannot be asked.
-func Post(ctx context.Context, client *http.Client, address string, header http.Header, body any) error {
+func Post(ctx context.Context, client *http.Client, address string, header http.Header, body any) (Answer, error) {
 	data, err := json.Marshal(body)
 	if err != nil {
-		return Permanent(err)
+		return Answer{}, Permanent(err)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(data))
 	if err != nil {
-		return Permanent(err)
+		return Answer{}, Permanent(err)
 	}
 	req.Header = header.Clone()
 	req.Header.Set("Content-Type", "application/json")

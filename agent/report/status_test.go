@@ -30,7 +30,7 @@ func TestSetStatus(t *testing.T) {
 		report.Broken: "error", report.Canceled: "error", report.NotAffected: "success",
 	} {
 		n := report.Notice{State: state, Context: "millrace/build", Text: "so it is", URL: "http://m/runs/r"}
-		if err := report.SetStatus(t.Context(), server.Client(), server.URL, http.Header{"Authorization": {"token t"}}, n); err != nil {
+		if _, err := report.SetStatus(t.Context(), server.Client(), server.URL, http.Header{"Authorization": {"token t"}}, n); err != nil {
 			t.Fatal(err)
 		}
 		want := map[string]string{"state": word, "context": "millrace/build", "description": "so it is", "target_url": "http://m/runs/r"}
@@ -38,7 +38,7 @@ func TestSetStatus(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", state, diff)
 		}
 	}
-	err := report.SetStatus(t.Context(), server.Client(), server.URL, http.Header{}, report.Notice{State: "elated"})
+	_, err := report.SetStatus(t.Context(), server.Client(), server.URL, http.Header{}, report.Notice{State: "elated"})
 	if !report.IsPermanent(err) || report.Refused(err) != nil {
 		t.Errorf("a state that has no word: got %v, want a permanent error that is no refusal", err)
 	}

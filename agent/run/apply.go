@@ -186,22 +186,6 @@ func (r *Run) expiry() string {
 	return "timed out after " + brief(r.Plan.Timeout)
 }
 
-func (r *Run) tell(f Told) error {
-	i := slices.IndexFunc(r.Told, func(t Told) bool { return t.To == f.To })
-	switch {
-	case f.To != StatusListener:
-		return fmt.Errorf("tell %q: no such listener: %w", f.To, ErrImpossible)
-	case i < 0:
-		r.Told = append(slices.Clip(r.Told), f)
-	case r.Told[i].State == f.State:
-		return nil // told twice: the first time is kept
-	default:
-		r.Told = slices.Clone(r.Told)
-		r.Told[i] = f
-	}
-	return nil
-}
-
 // attempt finds the task and checks that the fact speaks of its present attempt.
 func (r *Run) attempt(name string, attempt int) (*Task, error) {
 	i := slices.IndexFunc(r.Tasks, func(t Task) bool { return t.Name == name })

@@ -1,5 +1,7 @@
 package run
 
+import "slices"
+
 // Effect is what a Run wants of the world. Carrying one out twice does what carrying it out once does.
 type Effect interface{ effect() }
 
@@ -34,17 +36,6 @@ func (Stop) effect()    {}
 func (Tell) effect()    {}
 func (Admit) effect()   {}
 
-// StatusListener is the listener that every run has: the commit's status at the forge.
-const StatusListener = "status"
-
-// What a run's state is called when it is told; a word of package report each.
-const (
-	tellPending     = "pending"
-	tellRunning     = "running"
-	tellBroken      = "broken"
-	tellNotAffected = "not_affected"
-)
-
 // Outstanding recomputes from the state alone what the run still wants. The reaper carries it out for every live run,
 // which heals whatever a crash left undone.
 func (r Run) Outstanding() []Effect {
@@ -54,8 +45,8 @@ func (r Run) Outstanding() []Effect {
 			wants = append(wants, e)
 		}
 	}
-	if r.Untold() {
-		wants = append(wants, Tell{StatusListener, r.Telling()})
+	for _, t := range r.Untold() {
+		wants = append(wants, t)
 	}
 	if r.Held() {
 		wants = append(wants, Admit{r.Plan.Lane.Name})
@@ -87,8 +78,11 @@ func wanted(before, now Run) []Effect {
 			more = append(more, e)
 		}
 	}
-	if state := now.Telling(); now.Untold() && (state != before.Telling() || !before.Untold()) {
-		more = append(more, Tell{StatusListener, state})
+	old := before.Untold()
+	for _, t := range now.Untold() {
+		if !slices.Contains(old, t) {
+			more = append(more, t)
+		}
 	}
 	return more
 }
@@ -96,28 +90,4 @@ func wanted(before, now Run) []Effect {
 // Settled tells whether the run wants nothing any more, now or later.
 func (r Run) Settled() bool {
 	return r.State.Final() && len(r.Outstanding()) == 0
-}
-
-// Telling is the run's state in the words of package report.
-func (r Run) Telling() string {
-	switch {
-	case len(r.Plan.Problems) > 0:
-		return tellBroken
-	case r.State == Skipped:
-		return tellNotAffected
-	case r.State == Waiting:
-		return tellPending
-	case r.State == Running, r.State == Canceling:
-		return tellRunning
-	}
-	return string(r.State)
-}
-
-func (r Run) told(to, state string) bool {
-	for _, t := range r.Told {
-		if t.To == to {
-			return t.State == state
-		}
-	}
-	return false
 }

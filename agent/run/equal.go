@@ -13,7 +13,7 @@ func (r Run) Same(o Run) bool {
 // SameHead is Same without the tasks.
 func (r Run) SameHead(o Run) bool {
 	return r.State == o.State && r.Reason == o.Reason && r.AdmittedAt.Equal(o.AdmittedAt) && r.StartedAt.Equal(o.StartedAt) && r.EndedAt.Equal(o.EndedAt) &&
-		samePointee(r.Ending, o.Ending) && slices.Equal(r.Told, o.Told)
+		samePointee(r.Ending, o.Ending) && slices.Equal(r.Told, o.Told) && r.ToldBefore == o.ToldBefore
 }
 
 // Same tells whether nothing differs between two states of one task.

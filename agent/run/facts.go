@@ -91,4 +91,3 @@ func (Admitted) fact() {}
 func (Dropped) fact()  {}
 func (Cancel) fact()   {}
 func (Expired) fact()  {}
-func (Told) fact()     {}

@@ -90,7 +90,7 @@ func anyFact(draw func(int) int, names []string, at time.Time) run.Fact {
 	case 12:
 		return run.Gone{Task: task, Attempt: attempt, At: at}
 	case 13:
-		return run.Told{To: run.StatusListener, State: "running", At: at}
+		return anyTold(draw, "running", at)
 	case 14:
 		return run.Expired{At: at}
 	case 15:
@@ -99,9 +99,28 @@ func anyFact(draw func(int) int, names []string, at time.Time) run.Fact {
 		return run.Wrote{Task: task, Attempt: attempt, Outputs: map[string]string{"A": names[draw(2)]}, At: at}
 	}
 	if draw(4) > 0 {
-		return run.Told{To: run.StatusListener, State: "succeeded", At: at}
+		return anyTold(draw, "succeeded", at)
 	}
 	return run.Cancel{By: "carol", Reason: "canceled by carol", At: at}
+}
+
+// anyTold is a try to tell a listener that there is or is not, that worked, is to be repeated, or was given up; or that
+// what was given up is to be told after all.
+func anyTold(draw func(int) int, state string, at time.Time) run.Fact {
+	told := run.Told{
+		To: run.StatusListener, State: state, At: at, Context: "millrace/law", Text: "so it is", Took: time.Second, Status: 201,
+	}
+	switch draw(8) {
+	case 0:
+		told.Error, told.Again, told.Status = "answered 502", true, 502
+	case 1:
+		told.Error, told.Status, told.Answer = "answered 403", 403, "no"
+	case 2:
+		return run.Retell{To: told.To, At: at}
+	case 3:
+		told.To = "nobody"
+	}
+	return told
 }
 
 // checkFact tells one fact and checks the laws that are about telling.
@@ -159,6 +178,9 @@ func checkRun(t rapid.TB, r run.Run, effects []run.Effect) {
 		if !outstanding[e] {
 			t.Fatalf("effect %#v is not outstanding", e)
 		}
+	}
+	if past := len(r.Told) - len(r.Listeners()); past > 20 || r.ToldBefore > 0 && len(r.Told) <= 20 {
+		t.Fatalf("%d records are kept of what %d listeners were told, and %d are not", len(r.Told), len(r.Listeners()), r.ToldBefore)
 	}
 	all, busy := true, false
 	for _, task := range r.Tasks {

@@ -45,19 +45,6 @@ func took(r Run) string {
 	return brief(d.Round(unit))
 }
 
-// Untold tells whether a telling is outstanding.
-func (r Run) Untold() bool { return !r.told(StatusListener, r.Telling()) }
-
-// ToldAt is when the run's state was told last, the zero time if it never was.
-func (r Run) ToldAt() time.Time {
-	for _, t := range r.Told {
-		if t.To == StatusListener {
-			return t.At
-		}
-	}
-	return time.Time{}
-}
-
 // Changed is when the run got into its present state, as far as its own times tell.
 func (r Run) Changed() time.Time {
 	switch {

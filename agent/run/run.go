@@ -94,7 +94,8 @@ type Run struct {
 	EndedAt    time.Time
 	Ending     *Ending // set once somebody or something ends it early
 	Tasks      []Task  // in the order of the plan
-	Told       []Told  // what was told last, by what tells it
+	Told       []Told  // who was told what, see Told; the last of a listener says what it knows
+	ToldBefore int     // how many older ones of Told are not kept
 }
 
 // Ending says that a run is ended before its time.
@@ -137,12 +138,4 @@ type Past struct {
 	Class     runners.Class `json:"class"`
 	ExitCode  int           `json:"exit_code"`
 	Reason    string        `json:"reason,omitempty"`
-}
-
-// Told is what was last told of a run to one listener.
-type Told struct {
-	To    string    `json:"to"`    // see Telling
-	State string    `json:"state"` // see Telling
-	At    time.Time `json:"at"`
-	Error string    `json:"error,omitempty"` // given up, and why: it was not told
 }

@@ -223,13 +223,13 @@ func TestStatusesRoundTrip(t *testing.T) {
 	notice := report.Notice{Repo: "shop/api", Commit: sha, Context: "millrace/ci", Text: "going", URL: "http://127.0.0.1/runs/1"}
 	for _, state := range []report.State{report.Pending, report.Running, report.Succeeded} {
 		notice.State = state
-		if err := f.Notify(t.Context(), notice); err != nil {
+		if _, err := f.Notify(t.Context(), notice); err != nil {
 			t.Fatal(err)
 		}
 	}
 	other := notice
 	other.Context, other.State = "millrace/lint", report.Failed
-	if err := f.Notify(t.Context(), other); err != nil {
+	if _, err := f.Notify(t.Context(), other); err != nil {
 		t.Fatal(err)
 	}
 
@@ -320,17 +320,17 @@ func TestInjectedFaults(t *testing.T) {
 	notice := report.Notice{Repo: "shop/api", Commit: sha, Context: "millrace/ci", State: report.Pending}
 	s.Fail(1, http.StatusTooManyRequests, 7*time.Second)
 	s.Fail(1, http.StatusBadGateway, 0)
-	if err := f.Notify(t.Context(), notice); report.Wait(err) != 7*time.Second {
+	if _, err := f.Notify(t.Context(), notice); report.Wait(err) != 7*time.Second {
 		t.Errorf("429: got %v with wait %v, want 7s", err, report.Wait(err))
 	}
-	if err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) || report.Wait(err) != 0 {
+	if _, err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) || report.Wait(err) != 0 {
 		t.Errorf("502: got %v, want one worth another try", err)
 	}
 	s.Cut(1)
-	if err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) {
+	if _, err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) {
 		t.Errorf("cut: got %v, want one worth another try", err)
 	}
-	if err := f.Notify(t.Context(), notice); err != nil {
+	if _, err := f.Notify(t.Context(), notice); err != nil {
 		t.Errorf("after the faults: %v", err)
 	}
 	if got := len(s.Statuses("shop", "api", sha)); got != 2 {

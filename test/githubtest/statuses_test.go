@@ -53,7 +53,7 @@ func TestStatusesRoundTrip(t *testing.T) {
 	n.Text = strings.Repeat("é", 200) // More than GitHub takes.
 	for _, state := range []report.State{report.Pending, report.Running, report.Succeeded} {
 		n.State = state
-		if err := f.Notify(t.Context(), n); err != nil {
+		if _, err := f.Notify(t.Context(), n); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -103,7 +103,7 @@ func TestAThousandStatuses(t *testing.T) {
 		if n.State = report.Pending; i%3 == 2 {
 			n.State = report.Succeeded
 		}
-		err := f.Notify(t.Context(), n)
+		_, err := f.Notify(t.Context(), n)
 		switch {
 		case err == nil:
 		case report.IsOmitted(err) && report.IsPermanent(err) && !n.State.Final():
@@ -121,18 +121,18 @@ func TestAThousandStatuses(t *testing.T) {
 		t.Errorf("got %d statuses, want 1000", got)
 	}
 	n.State = report.Failed
-	if err := f.Notify(t.Context(), n); !report.IsPermanent(err) || report.IsOmitted(err) || !strings.Contains(err.Error(), "maximum number of statuses") {
+	if _, err := f.Notify(t.Context(), n); !report.IsPermanent(err) || report.IsOmitted(err) || !strings.Contains(err.Error(), "maximum number of statuses") {
 		t.Errorf("the 1,001st: got %v, want a permanent error in GitHub's words", err)
 	}
 	afresh := forge(t, s) // Another process, which has not counted.
 	for _, want := range []bool{false, true} {
 		n.State = report.Running
-		if err := afresh.Notify(t.Context(), n); !report.IsPermanent(err) || report.IsOmitted(err) != want {
+		if _, err := afresh.Notify(t.Context(), n); !report.IsPermanent(err) || report.IsOmitted(err) != want {
 			t.Errorf("another process: got %v, want it left out: %v", err, want)
 		}
 	}
 	n.Context = "millrace/other"
-	if err := f.Notify(t.Context(), n); err != nil {
+	if _, err := f.Notify(t.Context(), n); err != nil {
 		t.Errorf("another context: %v", err)
 	}
 }
@@ -152,7 +152,7 @@ func TestLimits(t *testing.T) {
 	} {
 		s.Limit(c.limits)
 		for i := range 3 {
-			err := f.Notify(t.Context(), n)
+			_, err := f.Notify(t.Context(), n)
 			if ok := i < 2; ok != (err == nil) {
 				t.Errorf("%s: status %d: %v", c.name, i+1, err)
 			}
@@ -162,7 +162,7 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	s.Limit(githubtest.Limits{})
-	if err := f.Notify(t.Context(), n); err != nil {
+	if _, err := f.Notify(t.Context(), n); err != nil {
 		t.Error(err)
 	}
 }
@@ -177,7 +177,7 @@ func TestTooManyAtOnce(t *testing.T) {
 	defer cancel()
 	f, answers := forge(t, s), make(chan error, 2)
 	for range 2 {
-		go func() { answers <- f.Notify(ctx, notice(sha)) }()
+		go func() { _, err := f.Notify(ctx, notice(sha)); answers <- err }()
 	}
 	if err := <-answers; report.Wait(err) != time.Minute || report.IsPermanent(err) {
 		t.Errorf("got %v with wait %v, want a minute: GitHub names no time", err, report.Wait(err))
@@ -199,11 +199,11 @@ func TestInjectedFaults(t *testing.T) {
 	s.Fail(1, http.StatusBadGateway, 0)
 	s.Cut(1)
 	for i, want := range []time.Duration{7 * time.Second, time.Minute, time.Minute, 0, 0} {
-		if err := f.Notify(t.Context(), n); err == nil || report.IsPermanent(err) || report.Wait(err) != want {
+		if _, err := f.Notify(t.Context(), n); err == nil || report.IsPermanent(err) || report.Wait(err) != want {
 			t.Errorf("fault %d: got %v, permanent %v, wait %v, want %v", i, err, report.IsPermanent(err), report.Wait(err), want)
 		}
 	}
-	if err := f.Notify(t.Context(), n); err != nil {
+	if _, err := f.Notify(t.Context(), n); err != nil {
 		t.Errorf("after the faults: %v", err)
 	}
 	if got := len(s.Statuses("shop", "api", sha)); got != 2 {

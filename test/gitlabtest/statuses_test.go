@@ -139,7 +139,7 @@ func TestStatusesRoundTrip(t *testing.T) {
 		report.Pending, report.Running, report.Succeeded,
 	} {
 		notice.State = state
-		if err := f.Notify(t.Context(), notice); err != nil {
+		if _, err := f.Notify(t.Context(), notice); err != nil {
 			t.Fatalf("%s: %v", state, err)
 		}
 	}
@@ -164,7 +164,7 @@ func TestARequestsStatus(t *testing.T) {
 	own := s.AddPipeline(name, sha, "refs/merge-requests/1/head")
 	s.AddPipeline(name, sha, "main")
 	notice := report.Notice{Repo: name, Commit: sha, Ref: "refs/merge-requests/1/head", Context: "millrace/ci", State: report.Succeeded}
-	if err := forge(t, s, secret).Notify(t.Context(), notice); err != nil {
+	if _, err := forge(t, s, secret).Notify(t.Context(), notice); err != nil {
 		t.Fatal(err)
 	}
 	if got := s.Statuses(name, sha); len(got) != 1 || got[0].PipelineID != own {
@@ -211,19 +211,19 @@ func TestInjectedFaults(t *testing.T) {
 	notice := report.Notice{Repo: name, Commit: sha, Ref: "refs/heads/main", Context: "millrace/ci", State: report.Pending}
 	s.Fail(1, http.StatusTooManyRequests, 7*time.Second)
 	s.Fail(1, http.StatusBadGateway, 0)
-	if err := f.Notify(t.Context(), notice); report.Wait(err) != 7*time.Second {
+	if _, err := f.Notify(t.Context(), notice); report.Wait(err) != 7*time.Second {
 		t.Errorf("429: got %v with wait %v, want 7s", err, report.Wait(err))
 	}
-	if err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) || report.Wait(err) != 0 {
+	if _, err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) || report.Wait(err) != 0 {
 		t.Errorf("502: got %v, want one worth another try", err)
 	}
 	for _, state := range []report.State{report.Pending, report.Running, report.Succeeded} {
 		notice.State = state
 		s.Cut(1)
-		if err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) {
+		if _, err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) {
 			t.Errorf("%s, cut: got %v, want one worth another try", state, err)
 		}
-		if err := f.Notify(t.Context(), notice); err != nil {
+		if _, err := f.Notify(t.Context(), notice); err != nil {
 			t.Errorf("%s, after the cut: %v", state, err)
 		}
 	}

@@ -12,9 +12,9 @@ import (
 
 // Notify implements report.Notifier: it sets the status n.Context of commit n.Commit. Gitea keeps all and
 // shows the newest of each context, so telling twice shows the same.
-func (f *Forge) Notify(ctx context.Context, n report.Notice) error {
+func (f *Forge) Notify(ctx context.Context, n report.Notice) (report.Answer, error) {
 	if err := errors.Join(triggers.CheckFlatName(n.Repo), triggers.CheckCommit(n.Commit), f.cfg.NeedToken()); err != nil {
-		return report.Permanent(fmt.Errorf("set commit status: %w", err))
+		return report.Answer{}, report.Permanent(fmt.Errorf("set commit status: %w", err))
 	}
 	// Name and commit were checked to hold nothing that a path would have to escape.
 	address := f.web.JoinPath("api/v1/repos", n.Repo, "statuses", n.Commit).String()
@@ -22,10 +22,11 @@ func (f *Forge) Notify(ctx context.Context, n report.Notice) error {
 		"Authorization": {"token " + string(f.cfg.Token)},
 		"Accept":        {"application/json"},
 	}
-	if err := report.SetStatus(ctx, f.client, address, header, n); err != nil {
-		return fmt.Errorf("set status %q of %s at %.12s: %w", n.Context, n.Repo, n.Commit, report.Advise(err, advice))
+	answer, err := report.SetStatus(ctx, f.client, address, header, n)
+	if err != nil {
+		return answer, fmt.Errorf("set status %q of %s at %.12s: %w", n.Context, n.Repo, n.Commit, report.Advise(err, advice))
 	}
-	return nil
+	return answer, nil
 }
 
 // advice is what to do about a refusal.

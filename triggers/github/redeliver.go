@@ -57,7 +57,7 @@ func (f *Forge) redeliver(ctx context.Context, address *url.URL, since time.Time
 			if asked == maxAsked {
 				return asked, refused
 			}
-			err := report.Post(ctx, f.client, deliveries.JoinPath(strconv.FormatInt(s.ID, 10), "attempts").String(), f.header(), struct{}{})
+			_, err := report.Post(ctx, f.client, deliveries.JoinPath(strconv.FormatInt(s.ID, 10), "attempts").String(), f.header(), struct{}{})
 			switch {
 			case err == nil:
 				asked++

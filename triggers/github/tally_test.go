@@ -23,7 +23,8 @@ func TestWhatIsCountedIsBounded(t *testing.T) {
 	tell := func(name string, state report.State) error {
 		n := notice
 		n.Context, n.State = name, state
-		return f.Notify(t.Context(), n)
+		_, err := f.Notify(t.Context(), n)
+		return err
 	}
 	for i := range 900 {
 		for _, name := range []string{"busy", "forgotten"} {

@@ -22,32 +22,32 @@ const spareAfter = 900
 // GitHub keeps every status and never says how many there are, so those that this process set are counted; after 900
 // only final states are told, and others are an error of report.Omit. What other processes set, or this one before it
 // was started, is not counted: where that is much, GitHub refuses a status in the end, which is Permanent and says so.
-func (f *Forge) Notify(ctx context.Context, n report.Notice) error {
+func (f *Forge) Notify(ctx context.Context, n report.Notice) (report.Answer, error) {
 	if err := errors.Join(triggers.CheckFlatName(n.Repo), triggers.CheckCommit(n.Commit), f.cfg.NeedToken()); err != nil {
-		return report.Permanent(fmt.Errorf("set commit status: %w", err))
+		return report.Answer{}, report.Permanent(fmt.Errorf("set commit status: %w", err))
 	}
-	err := f.setStatus(ctx, n)
+	answer, err := f.setStatus(ctx, n)
 	if err != nil {
-		return fmt.Errorf("set status %q of %s at %.12s: %w", n.Context, n.Repo, n.Commit, err)
+		return answer, fmt.Errorf("set status %q of %s at %.12s: %w", n.Context, n.Repo, n.Commit, err)
 	}
-	return nil
+	return answer, nil
 }
 
-func (f *Forge) setStatus(ctx context.Context, n report.Notice) error {
+func (f *Forge) setStatus(ctx context.Context, n report.Notice) (report.Answer, error) {
 	place := n.Repo + "@" + n.Commit + " " + n.Context
 	if !n.State.Final() && f.told.count(place) >= spareAfter {
-		return report.Omit(fmt.Errorf("left out: the commit has %d statuses of this context already, and GitHub takes 1,000; only how runs end is told there", spareAfter))
+		return report.Answer{}, report.Omit(fmt.Errorf("left out: the commit has %d statuses of this context already, and GitHub takes 1,000; only how runs end is told there", spareAfter))
 	}
 	// Name and commit were checked to hold nothing that a path would have to escape.
-	err := report.SetStatus(ctx, f.client, f.api.JoinPath("repos", n.Repo, "statuses", n.Commit).String(), f.header(), n)
+	answer, err := report.SetStatus(ctx, f.client, f.api.JoinPath("repos", n.Repo, "statuses", n.Commit).String(), f.header(), n)
 	switch r := (*report.Refusal)(nil); {
 	case !errors.As(err, &r): // Set, or so it may be: its answer was lost.
 		f.told.add(place, 1)
 	case full(r):
 		f.told.add(place, spareAfter) // Others need not be refused first.
-		return fmt.Errorf("%w; GitHub takes 1,000 statuses of a context for one commit, and has them: the run's page says how it ended; a new commit starts anew", err)
+		return answer, fmt.Errorf("%w; GitHub takes 1,000 statuses of a context for one commit, and has them: the run's page says how it ended; a new commit starts anew", err)
 	}
-	return report.Advise(err, advice)
+	return answer, report.Advise(err, advice)
 }
 
 func (f *Forge) header() http.Header {

@@ -52,7 +52,7 @@ func (f *Forge) redeliver(ctx context.Context, address *url.URL, since time.Time
 			return asked, err
 		}
 		for _, s := range triggers.Missed(sendings) {
-			err := report.Post(ctx, f.client, events.JoinPath(strconv.FormatInt(s.ID, 10), "resend").String(), f.header(), struct{}{})
+			_, err := report.Post(ctx, f.client, events.JoinPath(strconv.FormatInt(s.ID, 10), "resend").String(), f.header(), struct{}{})
 			switch {
 			case err == nil:
 				asked++

@@ -39,26 +39,27 @@ type commitStatus struct {
 // Notify implements report.Notifier: it sets the status n.Context of commit n.Commit on n.Ref, as an external job of the
 // pipeline that GitLab has there, or of an external one that it makes. Telling twice shows the same: GitLab refuses a
 // state that a job has already, and that is no error here; a final one is set again as a retry of the job.
-func (f *Forge) Notify(ctx context.Context, n report.Notice) error {
+func (f *Forge) Notify(ctx context.Context, n report.Notice) (report.Answer, error) {
 	word, ok := statusWords[n.State]
 	if !ok {
-		return report.Permanent(fmt.Errorf("set commit status: no word for state %q", n.State))
+		return report.Answer{}, report.Permanent(fmt.Errorf("set commit status: no word for state %q", n.State))
 	}
 	if err := errors.Join(triggers.CheckName(n.Repo), triggers.CheckCommit(n.Commit), f.cfg.NeedToken()); err != nil {
-		return report.Permanent(fmt.Errorf("set commit status: %w", err))
+		return report.Answer{}, report.Permanent(fmt.Errorf("set commit status: %w", err))
 	}
 	s := commitStatus{State: word, Name: n.Context, Description: report.Cut(n.Text, maxText)}
 	if len(n.URL) <= maxText {
 		s.TargetURL = n.URL // A status without a link is better than none.
 	}
 	err := f.place(ctx, n, &s)
+	answer := report.AnswerOf(err)
 	if err == nil {
-		err = report.Post(ctx, f.client, f.project(n.Repo).JoinPath("statuses", n.Commit).String(), f.header(), s)
+		answer, err = report.Post(ctx, f.client, f.project(n.Repo).JoinPath("statuses", n.Commit).String(), f.header(), s)
 	}
 	if err = again(err); err == nil || already(word, err) {
-		return nil
+		return answer, nil
 	}
-	return fmt.Errorf("set status %q of %s at %.12s: %w", n.Context, n.Repo, n.Commit, report.Advise(err, advice))
+	return answer, fmt.Errorf("set status %q of %s at %.12s: %w", n.Context, n.Repo, n.Commit, report.Advise(err, advice))
 }
 
 // project is the API's address of the project called name, which is one escaped segment of it.

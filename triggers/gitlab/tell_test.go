@@ -69,7 +69,7 @@ func TestNotifyKeepsToTheBounds(t *testing.T) {
 	f, got := server(t, http.StatusCreated, "{}")
 	n := notice
 	n.URL = "https://ci.example.com/" + strings.Repeat("x", 255)
-	if err := f.Notify(t.Context(), n); err != nil {
+	if _, err := f.Notify(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
 	if u, sent := (*got)["target_url"]; sent {
@@ -86,7 +86,7 @@ func TestNotifyNamesTheRef(t *testing.T) {
 	} {
 		n := notice
 		n.Ref = ref
-		if err := f.Notify(t.Context(), n); err != nil || (*got)["ref"] != want {
+		if _, err := f.Notify(t.Context(), n); err != nil || (*got)["ref"] != want {
 			t.Errorf("%q: got %v, %v, want %v", ref, (*got)["ref"], err, want)
 		}
 	}
@@ -96,7 +96,7 @@ func TestNotifyNamesTheRef(t *testing.T) {
 func TestOneAtATime(t *testing.T) {
 	t.Parallel()
 	f, _ := server(t, http.StatusConflict, `{"message":"Another update to this commit status is in progress"}`)
-	if err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) {
+	if _, err := f.Notify(t.Context(), notice); err == nil || report.IsPermanent(err) {
 		t.Errorf("got %v, want one worth another try", err)
 	}
 }
@@ -122,12 +122,12 @@ func TestAlreadySo(t *testing.T) {
 		f, _ := server(t, c.status, body)
 		n := notice
 		n.State = c.state
-		if err := f.Notify(t.Context(), n); (err == nil) != c.ok || err != nil && !report.IsPermanent(err) {
+		if _, err := f.Notify(t.Context(), n); (err == nil) != c.ok || err != nil && !report.IsPermanent(err) {
 			t.Errorf("%s, %d from %s: got %v, want it told: %v", c.state, c.status, c.from, err, c.ok)
 		}
 	}
 	f, _ := server(t, http.StatusBadRequest, `{"message":{"name":["has already been taken"]}}`)
-	if err := f.Notify(t.Context(), notice); !report.IsPermanent(err) || !strings.Contains(err.Error(), "has already been taken") {
+	if _, err := f.Notify(t.Context(), notice); !report.IsPermanent(err) || !strings.Contains(err.Error(), "has already been taken") {
 		t.Errorf("got %v, want GitLab's own words", err)
 	}
 }
@@ -163,7 +163,7 @@ func TestARequestsPipeline(t *testing.T) {
 		}))
 		n := notice
 		n.Ref = "refs/merge-requests/7/head"
-		err := forge(t, gitlab.Config{URL: s.URL, Token: "hush"}).Notify(t.Context(), n)
+		_, err := forge(t, gitlab.Config{URL: s.URL, Token: "hush"}).Notify(t.Context(), n)
 		s.Close()
 		if want := "/api/v4/projects/platform%2Fpayments%2Fledger/merge_requests/7/pipelines Bearer hush"; asked != want {
 			t.Errorf("%s: asked %s, want %s", c.name, asked, want)

@@ -117,15 +117,25 @@ func (kit Kit) notifier(t *testing.T, address string, client *http.Client) repor
 // tell tells n to a service, and looks at the error for what must never be in one.
 func (kit Kit) tell(t *testing.T, s *service, client *http.Client) error {
 	t.Helper()
-	err := kit.notifier(t, s.URL, client).Notify(t.Context(), kit.Notice)
-	proper(t, err)
+	answer, err := kit.notifier(t, s.URL, client).Notify(t.Context(), kit.Notice)
+	proper(t, answer, err)
 	return err
 }
 
-func proper(t *testing.T, err error) {
+// proper looks at what a telling returned for what must never be in it, and for the record that it must be good for.
+func proper(t *testing.T, answer report.Answer, err error) {
 	t.Helper()
+	if strings.Contains(answer.Words, Token) || len(answer.Words) > 2000 {
+		t.Errorf("the answer shows the token, or is too long: %.2000s", answer.Words)
+	}
 	if err == nil {
+		if answer.Status == 0 {
+			t.Error("it was told, and the answer says not by which status")
+		}
 		return
+	}
+	if want := report.AnswerOf(err); answer != want {
+		t.Errorf("the answer is %+v, and that of the error %+v", answer, want)
 	}
 	if strings.Contains(err.Error(), Token) {
 		t.Errorf("the error shows the token: %v", err)
@@ -149,7 +159,7 @@ func (kit Kit) twice(t *testing.T) {
 	s := serve(t, answers(http.StatusOK, kit.Answer))
 	n := kit.notifier(t, s.URL, nil)
 	for range 2 {
-		if err := n.Notify(t.Context(), kit.Notice); err != nil {
+		if _, err := n.Notify(t.Context(), kit.Notice); err != nil {
 			t.Error(err)
 		}
 	}
@@ -164,7 +174,7 @@ func (kit Kit) many(t *testing.T) {
 	var all sync.WaitGroup
 	for range 20 {
 		all.Go(func() {
-			if err := n.Notify(context.WithoutCancel(t.Context()), kit.Notice); err != nil {
+			if _, err := n.Notify(context.WithoutCancel(t.Context()), kit.Notice); err != nil {
 				t.Error(err)
 			}
 		})
@@ -180,8 +190,8 @@ func (kit Kit) impossible(t *testing.T) {
 	for name, change := range kit.Impossible {
 		n := kit.Notice
 		change(&n)
-		err := kit.notifier(t, s.URL, nil).Notify(t.Context(), n)
-		if proper(t, err); !report.IsPermanent(err) || len(s.requests()) > 0 {
+		answer, err := kit.notifier(t, s.URL, nil).Notify(t.Context(), n)
+		if proper(t, answer, err); !report.IsPermanent(err) || len(s.requests()) > 0 {
 			t.Errorf("%s: got %v, asked %+v, want a permanent error and no request", name, err, s.requests())
 		}
 	}
@@ -191,7 +201,7 @@ func (kit Kit) mute(t *testing.T) {
 	s := serve(t, answers(http.StatusOK, kit.Answer))
 	n, err := kit.New(s.URL, "", nil)
 	if err == nil {
-		err = n.Notify(t.Context(), kit.Notice)
+		_, err = n.Notify(t.Context(), kit.Notice)
 		if !report.IsPermanent(err) {
 			t.Errorf("got %v, want a permanent error", err)
 		}
@@ -205,8 +215,8 @@ func (kit Kit) canceled(t *testing.T) {
 	s := serve(t, answers(http.StatusOK, kit.Answer))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := kit.notifier(t, s.URL, nil).Notify(ctx, kit.Notice)
-	if proper(t, err); !errors.Is(err, context.Canceled) || report.IsPermanent(err) {
+	answer, err := kit.notifier(t, s.URL, nil).Notify(ctx, kit.Notice)
+	if proper(t, answer, err); !errors.Is(err, context.Canceled) || report.IsPermanent(err) {
 		t.Errorf("got %v (permanent %v), want %v", err, report.IsPermanent(err), context.Canceled)
 	}
 }
@@ -217,7 +227,7 @@ func (kit Kit) sent(t *testing.T, change func(*report.Notice)) Request {
 	s := serve(t, answers(http.StatusCreated, "{}"))
 	n := kit.Notice
 	change(&n)
-	if err := kit.notifier(t, s.URL, nil).Notify(t.Context(), n); err != nil {
+	if _, err := kit.notifier(t, s.URL, nil).Notify(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
 	all := s.requests()

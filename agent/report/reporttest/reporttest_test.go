@@ -17,15 +17,15 @@ type plain struct {
 	client         *http.Client
 }
 
-func (p plain) Notify(ctx context.Context, n report.Notice) error {
+func (p plain) Notify(ctx context.Context, n report.Notice) (report.Answer, error) {
 	if p.token == "" {
-		return report.Permanent(errors.New("no token"))
+		return report.Answer{}, report.Permanent(errors.New("no token"))
 	}
-	err := report.SetStatus(ctx, p.client, p.address+"/statuses", http.Header{"Authorization": {"Bearer " + p.token}}, n)
+	answer, err := report.SetStatus(ctx, p.client, p.address+"/statuses", http.Header{"Authorization": {"Bearer " + p.token}}, n)
 	if err != nil {
-		return fmt.Errorf("tell of %s: %w", n.Repo, report.Advise(err, map[int]string{http.StatusForbidden: "ask for more"}))
+		return answer, fmt.Errorf("tell of %s: %w", n.Repo, report.Advise(err, map[int]string{http.StatusForbidden: "ask for more"}))
 	}
-	return nil
+	return answer, nil
 }
 
 func TestLaws(t *testing.T) {

@@ -33,6 +33,7 @@ type head struct {
 	EndedAt    time.Time   `json:"ended_at,omitzero"`
 	Ending     *run.Ending `json:"ending,omitempty"`
 	Told       []run.Told  `json:"told,omitempty"`
+	ToldBefore int         `json:"told_before,omitempty"`
 }
 
 // fields is what differs between two states of a run, as field, value, field, value. With before nil it is everything.
@@ -48,7 +49,7 @@ func fields(before *run.Run, r run.Run) ([]any, error) {
 		if r.Plan.Lane != nil {
 			of = formLane
 		}
-		if err := add(of, fieldHead, head{r.State, r.Reason, r.AdmittedAt, r.StartedAt, r.EndedAt, r.Ending, r.Told}); err != nil {
+		if err := add(of, fieldHead, head{r.State, r.Reason, r.AdmittedAt, r.StartedAt, r.EndedAt, r.Ending, r.Told, r.ToldBefore}); err != nil {
 			return nil, fmt.Errorf("write head: %w", err)
 		}
 	}
@@ -79,7 +80,7 @@ func assemble(plan *run.Snapshot, hash map[string]string) (run.Run, error) {
 	}
 	r := run.Run{
 		Plan: plan, Version: version, State: h.State, Reason: h.Reason,
-		AdmittedAt: h.AdmittedAt, StartedAt: h.StartedAt, EndedAt: h.EndedAt, Ending: h.Ending, Told: h.Told,
+		AdmittedAt: h.AdmittedAt, StartedAt: h.StartedAt, EndedAt: h.EndedAt, Ending: h.Ending, Told: h.Told, ToldBefore: h.ToldBefore,
 	}
 	for stage, sp := range plan.Stages {
 		for i, tp := range sp.Tasks {

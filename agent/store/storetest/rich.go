@@ -58,7 +58,11 @@ func richFacts() []run.Fact {
 	at := start
 	tick := func() time.Time { at = at.Add(1234 * time.Millisecond); return at }
 	return []run.Fact{
-		run.Told{To: run.StatusListener, State: "pending", Error: "gave up: 403", At: tick()},
+		run.Told{To: run.StatusListener, State: "pending", Error: "answered 502", Again: true, At: tick(), Context: "millrace/release", Text: "waiting"},
+		run.Told{
+			To: run.StatusListener, State: "pending", Error: "gave up: 403", At: tick(), Context: "millrace/release", Said: "waiting", Text: "it \"waits\"",
+			Took: 1234 * time.Millisecond, Status: 403, Answer: "no <é>", Tries: 1,
+		},
 		run.Started{Task: "unit", Attempt: 1, Worker: "w1", At: tick()},
 		run.Created{Task: "unit", Attempt: 1, UID: "u-1", At: tick()},
 		run.Started{Task: "lint", Attempt: 1, Worker: "w2", At: tick()},
