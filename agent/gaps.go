@@ -116,7 +116,11 @@ func (a *Agent) lookAt(ctx context.Context, w store.Watch) error {
 		}
 	}
 	for _, g := range sure {
-		if err := l.recover(ctx, g); err != nil {
+		heard, err := l.heard(ctx, g)
+		if err == nil && !heard {
+			err = l.recover(ctx, g)
+		}
+		if err != nil {
 			return err
 		}
 	}
@@ -230,6 +234,33 @@ func (l *look) pending(ctx context.Context) (bool, error) {
 		e, _, err := l.parse(rec.Delivery)
 		if err == nil && e.Forge == l.watch.Forge && e.Repo.Name == l.watch.Name {
 			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// heard tells whether an agent planned what was pushed and noted nothing: one of a version before there were looks, while
+// it is replaced. What it heard since the last sight is noted in its place.
+func (l *look) heard(ctx context.Context, g gap) (bool, error) {
+	if g.now == "" {
+		return false, nil
+	}
+	runs, _, err := l.cfg.Runs.List(ctx, store.Filter{Repo: l.watch.Name, Commit: g.now}, "", batch)
+	if err != nil {
+		return false, fmt.Errorf("look for runs of what was pushed: %w", err)
+	}
+	for _, r := range runs {
+		e := r.Plan.Event
+		if e.Forge != l.watch.Forge || e.Ref != g.ref || r.Plan.Cause.Kind != causeDelivery {
+			continue
+		}
+		rec, err := l.cfg.Inbox.Get(ctx, e.Delivery)
+		if err == nil && rec.At.After(g.last.At) {
+			_, err = l.note(ctx, rec.Delivery, e, r.Plan.Cause)
+			return err == nil, err
+		}
+		if err != nil && !errors.Is(err, inbox.ErrNotFound) {
+			return false, fmt.Errorf("look for the delivery of what was pushed: %w", err)
 		}
 	}
 	return false, nil

@@ -15,6 +15,7 @@ import (
 
 	"github.com/millrace-ci/millrace/agent/report"
 	"github.com/millrace-ci/millrace/agent/store"
+	"github.com/millrace-ci/millrace/agent/store/memstore"
 	"github.com/millrace-ci/millrace/triggers"
 )
 
@@ -272,6 +273,45 @@ func TestPendingDelivery(t *testing.T) {
 		synctest.Wait()
 		if got := h.commits(); got != "bc" {
 			t.Errorf("got runs of %q, want bc", got)
+		}
+	})
+}
+
+// TestHeardByPreviousVersion: what an agent planned that notes nothing, as one of before looks does while it is replaced, is
+// not found once more; what is pushed on top of it is.
+func TestHeardByPreviousVersion(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, everything)
+		a, stop, _ := h.agent()
+		h.deliver(a, moved(1, commit("a"), commit("b"), ""))
+		time.Sleep(2 * time.Minute)
+		stop()
+
+		noted := h.refs
+		h.refs = memstore.NewRefs()
+		a, stop, _ = h.agent()
+		h.deliver(a, moved(2, commit("b"), commit("c"), ""))
+		time.Sleep(time.Second)
+		h.deliver(a, moved(3, commit("c"), commit("d"), ""))
+		time.Sleep(2 * time.Minute)
+		stop()
+
+		h.refs = noted
+		_, stop, _ = h.agent()
+		defer stop()
+		time.Sleep(3 * gapsEvery)
+		if got := h.commits(); got != "bcd" {
+			t.Errorf("got runs of %q, want bcd", got)
+		}
+		if s, err := noted.Sights(t.Context(), "gitea", "mill/flour"); err != nil || s["refs/heads/main"].After != commit("d") {
+			t.Errorf("noted is %+v, %v, want what the other agent heard", s, err)
+		}
+		h.git.set("refs/heads/main", commit("e"))
+		time.Sleep(3 * gapsEvery)
+		synctest.Wait()
+		if got := h.commits(); got != "bcdE" {
+			t.Errorf("got runs of %q, want bcdE", got)
 		}
 	})
 }
