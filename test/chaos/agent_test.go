@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"os/exec"
@@ -21,21 +20,21 @@ type agent struct {
 	w    *world
 	name string
 	url  string
-	file string
+	data string
+	old  bool // it begins as the previous version
 
-	mu   sync.Mutex
-	cmd  *exec.Cmd     // the present life; nil: between two
-	rest time.Duration // before the next life
-	over bool
+	mu      sync.Mutex
+	program string
+	file    string        // its configuration
+	cmd     *exec.Cmd     // the present life; nil: between two
+	rest    time.Duration // before the next life
+	over    bool
 }
 
-func (w *world) newAgent(i int, rng *rand.Rand) *agent {
+func (w *world) newAgent(i int, address string, old bool) *agent {
 	w.t.Helper()
-	address := fmt.Sprintf("127.%d.%d.%d:8080", 1+rng.IntN(250), rng.IntN(250), 1+rng.IntN(250))
-	a := &agent{w: w, name: fmt.Sprintf("agent %d", i), url: "http://" + address, file: filepath.Join(w.dir, fmt.Sprintf("agent%d.yaml", i))}
-	if err := os.WriteFile(a.file, []byte(w.config(filepath.Join(w.dir, fmt.Sprintf("data%d", i)), address)), 0o600); err != nil {
-		w.t.Fatal(err)
-	}
+	a := &agent{w: w, name: fmt.Sprintf("agent %d", i), url: "http://" + address, data: filepath.Join(w.dir, fmt.Sprintf("data%d", i)), old: old}
+	a.become(!old)
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -48,9 +47,28 @@ func (w *world) newAgent(i int, rng *rand.Rand) *agent {
 	return a
 }
 
+// become says what the next life is: this version or the previous one, each with a configuration that it knows.
+func (a *agent) become(present bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.program, a.file = previous, a.data+".previous.yaml"
+	if present {
+		a.program, a.file = program, a.data+".yaml"
+	}
+	if err := os.WriteFile(a.file, []byte(a.w.config(a, present)), 0o600); err != nil {
+		a.w.t.Error(err)
+	}
+}
+
+// upgrade ends the previous version, and the next life is this one.
+func (a *agent) upgrade() {
+	a.become(true)
+	a.signal(syscall.SIGTERM, 0)
+}
+
 // live starts the agent again and again until it is over.
 func (a *agent) live() {
-	log, err := os.OpenFile(a.file+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(a.data+".log", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		a.w.t.Error(err)
 		return
@@ -74,7 +92,7 @@ func (a *agent) start(log *os.File) bool {
 	if a.over {
 		return false
 	}
-	cmd := exec.Command(program, "serve", "-c", a.file)
+	cmd := exec.Command(a.program, "serve", "-c", a.file)
 	cmd.Stdout, cmd.Stderr, cmd.Dir = log, log, a.w.dir
 	if err := cmd.Start(); err != nil {
 		a.w.t.Error(err)
@@ -132,7 +150,7 @@ func (a *agent) ready() {
 			return
 		}
 		if ctx.Err() != nil {
-			log, _ := os.ReadFile(a.file + ".log")
+			log, _ := os.ReadFile(a.data + ".log")
 			a.w.t.Fatalf("%s is not ready:\n%s", a.name, log)
 		}
 		pass(20 * time.Millisecond)

@@ -11,44 +11,51 @@ import (
 )
 
 var (
-	rounds   = flag.Int("rounds", 20, "how many rounds")
-	seed     = flag.Uint64("seed", 0, "seed of the first round, those after it count on; 0: of the clock")
-	together = flag.Int("together", 4, "rounds that run at a time")
+	rounds = flag.Int("rounds", 20, "how many rounds")
+	seed   = flag.Uint64("seed", 0, "seed of the first round, those after it count on; 0: of the clock")
 )
 
-// How long a round is disturbed, and how long it may take afterwards until nothing is left to be done.
-const (
-	disturbance = 12 * time.Second
-	patience    = 2 * time.Minute
-)
+// patience is how long it may take after the last fault until nothing is left to be done.
+const patience = 2 * time.Minute
 
-// TestChaos lets each round happen in a world of its own, and adds up what was found.
+// TestChaos lets each round happen in a world of its own, as many at a time as -parallel says, and adds up what was found.
 func TestChaos(t *testing.T) {
+	chaos(t, func(t *testing.T, seed uint64, sum *tally) {
+		t.Parallel()
+		round(t, seed, local, sum)
+	})
+}
+
+// chaos does all rounds, each under the name of its seed.
+func chaos(t *testing.T, do func(t *testing.T, seed uint64, sum *tally)) {
+	t.Helper()
+	if previous == "" {
+		t.Logf("no agent is upgraded: here is no git repository that has %s", before)
+	}
 	first := *seed
 	if first == 0 {
 		first = uint64(time.Now().UnixNano()) % 1_000_000
 	}
 	var sum tally
 	t.Run("rounds", func(t *testing.T) {
-		places := make(chan struct{}, *together)
 		for i := range *rounds {
 			n := first + uint64(i)
-			t.Run(fmt.Sprintf("seed-%d", n), func(t *testing.T) {
-				t.Parallel()
-				places <- struct{}{}
-				defer func() { <-places }()
-				round(t, n, &sum)
-			})
+			t.Run(fmt.Sprintf("seed-%d", n), func(t *testing.T) { do(t, n, &sum) })
 		}
 	})
 	t.Logf("seeds %d to %d: %s", first, first+uint64(*rounds)-1, &sum)
 }
 
 // round is one round: pushes and faults, then the healing, then the look.
-func round(t *testing.T, seed uint64, sum *tally) {
-	w := newWorld(t, seed)
-	rng := rand.New(rand.NewPCG(seed, 1))
-	faults := w.schedule(rng)
+func round(t *testing.T, seed uint64, on func(*world) ground, sum *tally) {
+	t.Helper()
+	w := newWorld(t, seed, on)
+	defer func() {
+		if t.Failed() {
+			t.Logf("what was done:\n%s", w.story())
+		}
+	}()
+	faults := w.schedule(rand.New(rand.NewPCG(seed, 1)))
 	pushed := make(chan []push, 1)
 	go func() { pushed <- w.pushes(rand.New(rand.NewPCG(seed, 2))) }()
 	w.suffer(faults)
@@ -59,7 +66,4 @@ func round(t *testing.T, seed uint64, sum *tally) {
 		t.Errorf("%d things are left to be done %v after the last fault: %v", len(left), patience, left)
 	}
 	w.verify(made, sum)
-	if t.Failed() {
-		t.Logf("what was done:\n%s", w.story())
-	}
 }

@@ -17,18 +17,23 @@ type step struct {
 	do   func()
 }
 
-// kinds of fault: each returns what is done at once, and what is done when it is over.
-var kinds = []func(w *world, rng *rand.Rand) []step{
-	(*world).killAgent, (*world).killAgent, (*world).endAgent, (*world).holdAgent, (*world).holdAgent,
-	(*world).killRedis, (*world).holdRedis, (*world).failForge,
+// fault draws one: what is done at once, and what is done when it is over.
+type fault func(w *world, rng *rand.Rand) []step
+
+// faults of every world.
+var faults = []fault{
+	(*world).killAgent, (*world).killAgent, (*world).killAgent, (*world).endAgent, (*world).holdAgent, (*world).holdAgent,
+	(*world).killRedis, (*world).holdRedis, (*world).spoilWire, (*world).spoilWire, (*world).cutWire,
+	(*world).fillRedis, (*world).lockRedis, (*world).ungroupRedis, (*world).failForge,
 }
 
 // schedule draws the faults of a round.
 func (w *world) schedule(rng *rand.Rand) []step {
-	var all []step
-	for range 4 + rng.IntN(5) {
-		at := between(rng, 0, disturbance)
-		for _, s := range kinds[rng.IntN(len(kinds))](w, rng) {
+	all := w.upgrades(rng)
+	from := append(slices.Clone(faults), w.ground.faults...)
+	for range 5 + rng.IntN(6) {
+		at := between(rng, 0, w.ground.disturbance)
+		for _, s := range from[rng.IntN(len(from))](w, rng) {
 			s.at += at
 			all = append(all, s)
 		}
@@ -45,18 +50,27 @@ func (w *world) suffer(steps []step) {
 		w.note("%s", s.what)
 		s.do()
 	}
-	pass(disturbance - time.Since(begin))
+	pass(w.ground.disturbance - time.Since(begin))
 }
 
 // heal undoes what a fault may have left.
 func (w *world) heal() {
 	w.note("healed")
-	w.redis.Signal(syscall.SIGCONT)
+	w.ground.heal()
+	w.healRedis()
 	for _, a := range w.agents {
 		a.signal(syscall.SIGCONT, 0)
 	}
 	for _, a := range w.agents {
 		a.ready()
+	}
+}
+
+// spell is a fault that is over after a time.
+func spell(d time.Duration, what string, begin, end func()) []step {
+	return []step{
+		{what: what + " for " + d.String(), do: begin},
+		{at: d, what: "over: " + what, do: end},
 	}
 }
 
@@ -69,7 +83,7 @@ func (w *world) killAgent(rng *rand.Rand) []step {
 	}}}
 }
 
-// endAgent is an upgrade: SIGTERM, and the next one.
+// endAgent is what a cluster does that wants the agent elsewhere: SIGTERM, and the next one.
 func (w *world) endAgent(rng *rand.Rand) []step {
 	a := w.someAgent(rng)
 	return []step{{what: "SIGTERM to " + a.name, do: func() { a.signal(syscall.SIGTERM, 0) }}}
@@ -77,41 +91,32 @@ func (w *world) endAgent(rng *rand.Rand) []step {
 
 // holdAgent holds an agent, half of the time past the end of its leases, and lets it go on: its late answers are refused.
 func (w *world) holdAgent(rng *rand.Rand) []step {
-	a, hold := w.someAgent(rng), between(rng, 100*time.Millisecond, 20*time.Second)
-	return []step{
-		{what: "SIGSTOP to " + a.name + " for " + hold.String(), do: func() { a.signal(syscall.SIGSTOP, 0) }},
-		{at: hold, what: "SIGCONT to " + a.name, do: func() { a.signal(syscall.SIGCONT, 0) }},
-	}
+	a := w.someAgent(rng)
+	return spell(between(rng, 100*time.Millisecond, 20*time.Second), "SIGSTOP to "+a.name,
+		func() { a.signal(syscall.SIGSTOP, 0) }, func() { a.signal(syscall.SIGCONT, 0) })
 }
 
-func (w *world) killRedis(rng *rand.Rand) []step {
-	gone := between(rng, 0, 3*time.Second)
-	return []step{{what: "kill -9 redis, back after " + gone.String(), do: func() {
-		w.redis.Kill()
-		pass(gone)
-		w.redis.Restart()
-	}}}
-}
-
-func (w *world) holdRedis(rng *rand.Rand) []step {
-	hold := between(rng, 100*time.Millisecond, 6*time.Second)
-	return []step{
-		{what: "SIGSTOP to redis for " + hold.String(), do: func() { w.redis.Signal(syscall.SIGSTOP) }},
-		{at: hold, what: "SIGCONT to redis", do: func() { w.redis.Signal(syscall.SIGCONT) }},
+// upgrades replaces the agents of the previous version by this one, in turn.
+func (w *world) upgrades(rng *rand.Rand) (all []step) {
+	for _, a := range w.agents {
+		if a.old {
+			all = append(all, step{at: between(rng, time.Second, w.ground.disturbance), what: "upgrade of " + a.name, do: a.upgrade})
+		}
 	}
+	return all
 }
 
 // failForge has the forge refuse, delay or lose the next answers of its API.
 func (w *world) failForge(rng *rand.Rand) []step {
-	n := 1 + rng.IntN(8)
+	n, how, late := 1+rng.IntN(8), rng.IntN(4), between(rng, 100*time.Millisecond, 3*time.Second)
 	return []step{{what: "the forge's API fails", do: func() {
-		switch rng.IntN(4) {
+		switch how {
 		case 0:
 			w.forge.Fail(n, http.StatusServiceUnavailable, 0)
 		case 1:
 			w.forge.Fail(n, http.StatusTooManyRequests, 2*time.Second)
 		case 2:
-			w.forge.Slow(n, between(rng, 100*time.Millisecond, 3*time.Second))
+			w.forge.Slow(n, late)
 		default:
 			w.forge.Cut(n)
 		}

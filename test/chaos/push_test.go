@@ -38,7 +38,7 @@ var pushKinds = []kind{
 // definition is a pipeline whose tasks each write a line to the ledger before they do anything else.
 func (w *world) definition(k kind) string {
 	task := func(name, script, more string) string {
-		return fmt.Sprintf("{name: %s, uses: script@v1, with: {SCRIPT: %q}%s}", name, `echo "$TASK_ID/$ATTEMPT" >> `+w.ledger+"; "+script, more)
+		return fmt.Sprintf("{name: %s, uses: script@v1, with: {%sSCRIPT: %q}%s}", name, w.ground.with, w.ground.mark+"; "+script, more)
 	}
 	return strings.Join([]string{
 		"name: grind", "on: {push: {}}", "stages:",
@@ -76,7 +76,7 @@ func (w *world) pushes(rng *rand.Rand) []push {
 		}
 		all = append(all, push{fmt.Sprintf("b%d", i), commit, k})
 		w.note("pushed %s to b%d: %s", commit[:7], i, k.name)
-		pass(between(rng, 0, 2*disturbance/10))
+		pass(between(rng, 0, w.ground.disturbance/5))
 	}
 	return all
 }

@@ -69,7 +69,7 @@ func (w *world) left(ctx context.Context, heads map[string]string) []string {
 			left = append(left, fmt.Sprintf("%d in %s", n, key))
 		}
 	}
-	return append(left, w.processes()...)
+	return append(left, w.ground.jobs()...)
 }
 
 // processes lists the jobs of this world that are still there.
@@ -93,6 +93,7 @@ func (w *world) verify(made []push, sum *tally) {
 	defer cancel()
 	runs := redisstore.New(w.rdb, redisstore.Config{})
 	ran, accepted, newest := w.ran(sum), w.accepted(), heads(made)
+	var attempts []attempt
 	for _, p := range made {
 		found, _, err := runs.List(ctx, store.Filter{Commit: p.commit}, "", 10)
 		if err != nil {
@@ -110,12 +111,24 @@ func (w *world) verify(made []push, sum *tally) {
 			sum.doubled.Add(1)
 			w.t.Errorf("%s has %d runs", p.commit, len(found))
 		case len(found) == 1:
+			attempts = append(attempts, attemptsOf(found[0])...)
 			if wrong := w.wrong(p, found[0], ran); wrong != "" {
 				sum.misreported.Add(1)
 				w.t.Errorf("%s of %s (%s): %s", found[0].Plan.ID, p.commit, p.kind.name, wrong)
 			}
 		}
 	}
+	w.ground.check(attempts)
+}
+
+// attemptsOf are those that a run says it made.
+func attemptsOf(r run.Run) (all []attempt) {
+	for _, t := range r.Tasks {
+		for n := 1; n <= t.Attempt; n++ {
+			all = append(all, attempt{r.Plan.ID, t.Name, n})
+		}
+	}
+	return all
 }
 
 // accepted are the commits whose deliveries were answered 202.
@@ -165,11 +178,9 @@ func (w *world) wrong(p push, r run.Run, ran map[string]bool) string {
 	case told != want:
 		return fmt.Sprintf("the forge was told %s, want %s", told, want)
 	}
-	for _, t := range r.Tasks {
-		for n := 1; n <= t.Attempt; n++ {
-			if at := fmt.Sprintf("%s/%s/%d", r.Plan.ID, t.Name, n); !ran[at] {
-				return "attempt " + at + " did not run its command"
-			}
+	for _, at := range attemptsOf(r) {
+		if !ran[at.String()] {
+			return "attempt " + at.String() + " did not run its command"
 		}
 	}
 	return ""

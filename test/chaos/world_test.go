@@ -27,12 +27,15 @@ import (
 
 const agents = 3
 
-// world is one forge, one Redis that keeps everything it acknowledges, and several agents behind one address.
+// world is one forge, one Redis that keeps everything it acknowledges, a wire to it, and several agents behind one address.
 type world struct {
 	t      *testing.T
+	ground ground
 	forge  *giteatest.Server
 	redis  *redistest.Server
-	rdb    *redis.Client
+	rdb    *redis.Client // past the wire
+	held   bool          // Redis is
+	wire   *wire
 	agents []*agent
 	ledger string // a line for each attempt that ran its command
 	dir    string
@@ -42,10 +45,43 @@ type world struct {
 	said []string
 }
 
-func newWorld(t *testing.T, seed uint64) *world {
+// ground is where the tasks of a world run.
+type ground struct {
+	disturbance time.Duration            // how long a round is disturbed
+	runner      string                   // as the agents are told
+	with        string                   // keys of each task's parameters
+	mark        string                   // the command by which a task writes itself to the ledger
+	faults      []fault                  // besides those of every world
+	heal        func()                   // undoes what they may have left
+	jobs        func() []string          // what is there of jobs that have not ended
+	check       func(attempts []attempt) // looks at what jobs have left
+}
+
+// attempt is one that a run says it made.
+type attempt struct {
+	run, task string
+	number    int
+}
+
+func (a attempt) String() string { return fmt.Sprintf("%s/%s/%d", a.run, a.task, a.number) }
+
+// local is a world's own folder.
+func local(w *world) ground {
+	return ground{
+		disturbance: 12 * time.Second,
+		runner:      "{name: local, kind: local, capacity: 4}",
+		mark:        `echo "$TASK_ID/$ATTEMPT" >> ` + w.ledger,
+		heal:        func() {},
+		jobs:        w.processes,
+		check:       func([]attempt) {},
+	}
+}
+
+func newWorld(t *testing.T, seed uint64, on func(*world) ground) *world {
 	t.Helper()
 	w := &world{t: t, dir: t.TempDir(), begin: time.Now()}
 	w.ledger = filepath.Join(w.dir, "ledger")
+	w.ground = on(w)
 	forge, err := giteatest.Start(giteatest.Config{Dir: filepath.Join(w.dir, "gitea"), Token: token})
 	if err != nil {
 		t.Fatal(err)
@@ -53,11 +89,14 @@ func newWorld(t *testing.T, seed uint64) *world {
 	t.Cleanup(func() { forge.Close() })
 	w.forge = forge
 	w.found()
-	w.redis = redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction")
-	w.rdb = w.redis.Client()
 	rng := rand.New(rand.NewPCG(seed, 3))
+	host := address(rng)
+	w.redis = redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always", "--maxmemory-policy", "noeviction", "--bind", host, "--port", "6379")
+	w.rdb = w.redis.Client()
+	w.wire = newWire(t, host)
+	mixed := rng.IntN(3) == 0 && previous != "" // All but one begin as the previous version.
 	for i := range agents {
-		w.agents = append(w.agents, w.newAgent(i, rng))
+		w.agents = append(w.agents, w.newAgent(i, address(rng)+":8080", mixed && i > 0))
 	}
 	for _, a := range w.agents {
 		a.ready()
@@ -75,18 +114,28 @@ func newWorld(t *testing.T, seed uint64) *world {
 	return w
 }
 
+// address is one of the loopback's many, where every port is free.
+func address(rng *rand.Rand) string {
+	return fmt.Sprintf("127.%d.%d.%d", 1+rng.IntN(250), rng.IntN(250), 1+rng.IntN(250))
+}
+
 const hookSecret, token = "s3cret", "t0ken"
 
-// config is what an agent reads.
-func (w *world) config(dir, address string) string {
+// config is what an agent reads. The previous version knows no looks.
+func (w *world) config(a *agent, present bool) string {
+	poll := ""
+	if present {
+		poll = ", poll: 10s"
+	}
 	return fmt.Sprintf(`
 server: {listen: %q, secret_file: %q}
 redis: {url: %q}
 data: %q
 logs: {bucket: "file://%s"}
-forges: [{name: gitea, kind: gitea, url: %q, token: %q, webhook_secrets: [%q], repositories: [%s/%s], poll: 10s}]
-runners: [{name: local, kind: local, capacity: 4}]
-`, address, w.secret(), w.redis.URL(), dir, filepath.Join(w.dir, "logs"), w.forge.URL, token, hookSecret, owner, repository)
+forges: [{name: gitea, kind: gitea, url: %q, token: %q, webhook_secrets: [%q], repositories: [%s/%s]%s}]
+runners: [%s]
+`, strings.TrimPrefix(a.url, "http://"), w.secret(), w.wire.url, a.data, filepath.Join(w.dir, "logs"), w.forge.URL, token, hookSecret,
+		owner, repository, poll, w.ground.runner)
 }
 
 // found makes the repository, with a commit that asks for nothing.
