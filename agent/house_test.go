@@ -151,7 +151,7 @@ func (s *sickStore) Load(ctx context.Context, id string) (run.Run, error) {
 		return run.Run{}, err
 	}
 	if id == s.h.sick {
-		return run.Run{}, errors.New("written by a newer version")
+		return run.Run{}, fmt.Errorf("%w: written by a newer version", store.ErrUnreadable)
 	}
 	return s.Store.Load(ctx, id)
 }
@@ -168,7 +168,13 @@ func (s *sickStore) Save(ctx context.Context, r, next run.Run) (run.Run, bool, e
 
 func (s *sickStore) Lane(ctx context.Context, name string) (run.Lane, error) {
 	s.h.looks.Add(1)
-	return s.Store.Lane(ctx, name)
+	lane, err := s.Store.Lane(ctx, name)
+	for i, r := range lane {
+		if r.Plan.ID == s.h.sick {
+			lane[i] = run.Unread(r.Plan.ID, r.Plan.CreatedAt, "written by a newer version")
+		}
+	}
+	return lane, err
 }
 
 func (s *sickStore) Delete(ctx context.Context, r run.Run) error {

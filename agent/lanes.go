@@ -19,6 +19,11 @@ func (a *Agent) admit(ctx context.Context, lane string) error {
 		if err != nil {
 			return fmt.Errorf("look at lane: %w", err)
 		}
+		for _, r := range runs {
+			if r.State == run.Unreadable {
+				a.cfg.Log.ErrorContext(ctx, "a run that cannot be read holds its place in a lane", "run", r.Plan.ID, "lane", lane, "err", r.Reason)
+			}
+		}
 		for _, v := range runs.Admit(a.now()) {
 			next, effects, err := store.Apply(ctx, a.cfg.Runs, v.Run, v.Fact)
 			if errors.Is(err, run.ErrStale) {

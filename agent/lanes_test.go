@@ -1,7 +1,9 @@
 package agent_test
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -199,5 +201,35 @@ func TestWaitingInALaneTakesItsTime(t *testing.T) {
 		end <- ground
 		synctest.Wait()
 		h.want("when the first has ended", run.Succeeded, run.Running)
+	})
+}
+
+// TestUnreadableRunHoldsItsPlace: a run that cannot be read jams neither those that its lane has room for beside it nor
+// other lanes, and is said to be there; but nobody gets its place.
+func TestUnreadableRunHoldsItsPlace(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var said bytes.Buffer
+		h := newHouse(t, strings.Replace(concurrent("{limit: 2}"), "branches: [main]", "branches: [main, other]", 1))
+		h.log = slog.New(slog.NewTextHandler(&said, nil))
+		h.runner.gate("unit")
+		a, stop, _ := h.agent()
+		defer h.clear()
+		defer stop()
+		h.pushes(a, 4)
+		h.want("after four pushes", run.Running, run.Running, run.Waiting, run.Waiting)
+		h.sick = h.runs()[0].Plan.ID
+		time.Sleep(3 * lease)
+		h.want("while nobody can tell how the first is", run.Running, run.Running, run.Waiting, run.Waiting)
+		_, err := a.Cancel(t.Context(), h.runs()[1].Plan.ID, "carol")
+		time.Sleep(3 * lease)
+		synctest.Wait()
+		h.want("when the second was canceled", run.Running, run.Canceled, run.Running, run.Waiting)
+		if text := said.String(); err != nil || !strings.Contains(text, "holds its place in a lane") || !strings.Contains(text, h.sick) {
+			t.Errorf("%v; said %s", err, text)
+		}
+		h.push(a, pushTo("other"))
+		h.after(time.Second)
+		h.want("another lane", run.Running, run.Canceled, run.Running, run.Waiting, run.Running)
 	})
 }

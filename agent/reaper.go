@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/millrace-ci/millrace/agent/run"
+	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/queue"
 )
 
@@ -86,7 +87,7 @@ func (a *Agent) PushDeliveries(ctx context.Context, ids ...string) error {
 }
 
 func (a *Agent) reapRuns(ctx context.Context) error {
-	live, lanes := 0, map[string]bool{}
+	live, unreadable, lanes := 0, 0, map[string]bool{}
 	for cursor, more := "", true; more; more = cursor != "" {
 		ids, next, err := a.cfg.Runs.Live(ctx, cursor, batch)
 		if err != nil {
@@ -94,6 +95,9 @@ func (a *Agent) reapRuns(ctx context.Context) error {
 		}
 		for _, id := range ids {
 			if err := a.reapRun(ctx, id, lanes); err != nil {
+				if errors.Is(err, store.ErrUnreadable) {
+					unreadable++
+				}
 				a.cfg.Log.WarnContext(ctx, "run not healed", "run", id, "err", err)
 			}
 			if ctx.Err() != nil {
@@ -102,7 +106,7 @@ func (a *Agent) reapRuns(ctx context.Context) error {
 		}
 		cursor, live = next, live+len(ids)
 	}
-	a.cfg.Metrics.LiveRuns(live)
+	a.cfg.Metrics.LiveRuns(live, unreadable)
 	for lane := range lanes {
 		if err := a.admit(ctx, lane); err != nil {
 			a.cfg.Log.WarnContext(ctx, "lane not healed", "lane", lane, "err", err)

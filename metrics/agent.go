@@ -11,6 +11,7 @@ type Agent struct {
 	planned, runs, tasks, told *prometheus.CounterVec
 	waited, ran                prometheus.Histogram
 	busy, live, unplanned      prometheus.Gauge
+	unreadable                 prometheus.Gauge
 	looks                      *prometheus.CounterVec
 	recovered, redelivered     prometheus.Counter
 }
@@ -27,12 +28,13 @@ func NewAgent(reg prometheus.Registerer) *Agent {
 		ran:         histogram(reg, "millrace_task_seconds", "Time from a task's start to its end.", duration),
 		busy:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_attempts_held", Help: "Attempts that this process's workers hold."}),
 		live:        prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_live_runs", Help: "Runs that want something still, as the reaper saw them last; 0 where another process reaps."}),
+		unreadable:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_unreadable_runs", Help: "Live runs that cannot be read, as the reaper saw them last: each holds its place in its lane; 0 where another process reaps."}),
 		looks:       counter(reg, "millrace_looks_total", "Looks at a repository for missed pushes, by outcome.", "outcome", "seen", "failed"),
 		recovered:   prometheus.NewCounter(prometheus.CounterOpts{Name: "millrace_pushes_recovered_total", Help: "Pushes that no delivery told and a look found."}),
 		redelivered: prometheus.NewCounter(prometheus.CounterOpts{Name: "millrace_redeliveries_asked_total", Help: "Failed deliveries that a forge was asked to send again."}),
 		unplanned:   prometheus.NewGauge(prometheus.GaugeOpts{Name: "millrace_unplanned_deliveries", Help: "Deliveries not planned yet, at most 500, as the reaper saw them last; 0 where another process reaps."}),
 	}
-	reg.MustRegister(a.busy, a.live, a.unplanned, a.recovered, a.redelivered)
+	reg.MustRegister(a.busy, a.live, a.unreadable, a.unplanned, a.recovered, a.redelivered)
 	return a
 }
 
@@ -57,8 +59,11 @@ func (a *Agent) AttemptEnded(class string, ran time.Duration) {
 // NoticeTold counts a try to tell: outcome is told, left_out, retried or given_up.
 func (a *Agent) NoticeTold(outcome string) { a.told.WithLabelValues(outcome).Inc() }
 
-// LiveRuns says how many runs want something still.
-func (a *Agent) LiveRuns(n int) { a.live.Set(float64(n)) }
+// LiveRuns says how many runs want something still, and how many of those cannot be read.
+func (a *Agent) LiveRuns(n, unreadable int) {
+	a.live.Set(float64(n))
+	a.unreadable.Set(float64(unreadable))
+}
 
 // Unplanned says how many deliveries wait to be planned.
 func (a *Agent) Unplanned(n int) { a.unplanned.Set(float64(n)) }

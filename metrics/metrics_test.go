@@ -115,7 +115,7 @@ func TestVerbs(t *testing.T) {
 	agent.AttemptStarted(3 * time.Second)
 	agent.AttemptEnded("lost", 2*time.Second)
 	agent.NoticeTold("retried")
-	agent.LiveRuns(4)
+	agent.LiveRuns(4, 2)
 	agent.Unplanned(5)
 
 	after := series(t, reg)
@@ -148,6 +148,7 @@ func TestVerbs(t *testing.T) {
 		"millrace_task_seconds":                   2,
 		"millrace_notices_total retried":          1,
 		"millrace_live_runs":                      4,
+		"millrace_unreadable_runs":                2,
 		"millrace_unplanned_deliveries":           5,
 	}
 	if diff := cmp.Diff(want, changed); diff != "" {

@@ -41,6 +41,9 @@ func (s *server) fail(w http.ResponseWriter, r *http.Request, err error) {
 	case errors.As(err, &p):
 	case errors.Is(err, store.ErrNotFound):
 		p = problem{http.StatusNotFound, "no such run: it never was, or it is no longer kept"}
+	case errors.Is(err, store.ErrUnreadable):
+		s.cfg.Log.ErrorContext(r.Context(), "request failed", "route", r.Pattern, "err", err)
+		p = problem{http.StatusInternalServerError, "this run is kept, and this Millrace cannot read it: a newer one wrote it, or it is damaged"}
 	case errors.Is(err, inbox.ErrNotFound):
 		p = problem{http.StatusNotFound, "no such delivery: it never was, or it is no longer kept"}
 	case errors.Is(err, queue.ErrNotFound):

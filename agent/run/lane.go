@@ -118,11 +118,12 @@ func (l Lane) Admit(at time.Time) []Verdict {
 }
 
 // superseded tells which runs are to make room, and for which run: one that says cancel_running and whose limit is used
-// up by it and others that are newer. Runs that are being ended neither ask for room nor are asked again.
+// up by it and others that are newer. Runs that are being ended, or cannot be read, neither
+// ask for room nor are asked.
 func (l Lane) superseded() map[int]int {
 	var newest []int
 	for i := range l {
-		if l[i].Ending == nil {
+		if l[i].Ending == nil && l[i].State != Unreadable {
 			newest = append(newest, i)
 		}
 	}

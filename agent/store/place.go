@@ -3,6 +3,7 @@ package store
 import (
 	"fmt"
 	"regexp"
+	"strconv"
 	"time"
 
 	"github.com/millrace-ci/millrace/agent/run"
@@ -18,6 +19,12 @@ func Place(r run.Run) string { return PlaceOf(r.Plan.CreatedAt) + r.Plan.ID }
 
 // PlaceOf is where the runs of a moment begin in every list.
 func PlaceOf(at time.Time) string { return fmt.Sprintf("%0*x", timeWidth, max(at.UnixMilli(), 0)) }
+
+// TimeAt is when the run at a place was created, as far as the place says it.
+func TimeAt(p string) time.Time {
+	millis, _ := strconv.ParseInt(p[:min(len(p), timeWidth)], 16, 64) // 0 for what is no place
+	return time.UnixMilli(millis).UTC()
+}
 
 // RunAt is the id of the run at a place.
 func RunAt(p string) string { return p[min(len(p), timeWidth):] }

@@ -20,6 +20,8 @@ var (
 	ErrExists   = errors.New("run exists already")
 	// ErrConflict means that somebody saved the run since it was loaded: load it again and decide again.
 	ErrConflict = errors.New("run was changed meanwhile")
+	// ErrUnreadable means that the run is kept, and cannot be read: a newer Millrace wrote it, or it is damaged.
+	ErrUnreadable = errors.New("run cannot be read")
 	// ErrUnsettled means that the run wants something still, and so cannot be forgotten.
 	ErrUnsettled = errors.New("run is not settled")
 	// ErrCursor means that the cursor is none that a list of runs returned.
@@ -31,17 +33,17 @@ type Runs interface {
 	// Create saves a new run with its snapshot, once, as the last of its lane, and returns it as saved: where fewer live
 	// runs than its limit stand before it there, it is admitted in the same step. Errors: ErrExists.
 	Create(ctx context.Context, r run.Run) (run.Run, error)
-	// Load returns the run as it was saved last. Errors: ErrNotFound.
+	// Load returns the run as it was saved last. Errors: ErrNotFound, ErrUnreadable.
 	Load(ctx context.Context, id string) (run.Run, error)
 	// Save replaces the run whose Version is r.Version by next, whose Version becomes one more; what did not change is
 	// not written. A run that becomes final leaves its lane in the same step. It returns next as saved, and whether
 	// others stand in the lane that it left. Errors: ErrConflict, ErrNotFound.
 	Save(ctx context.Context, r, next run.Run) (saved run.Run, others bool, err error)
 	// Lane returns the live runs of a lane in the order of their creation. What it returns may be old by then: run.Lane
-	// says why that does no harm.
+	// says why that does no harm. For one that cannot be read there stands run.Unread.
 	Lane(ctx context.Context, name string) (run.Lane, error)
 	// List returns runs, newest first, from after cursor ("" = the newest), at most limit; next is "" at the end.
-	// Errors: ErrCursor.
+	// For one that cannot be read there stands run.Unread. Errors: ErrCursor.
 	List(ctx context.Context, f Filter, cursor string, limit int) (runs []run.Run, next string, err error)
 	// Live returns at most limit ids of runs that want something still (run.Run.Settled is false), oldest first,
 	// beginning after cursor; next is "" at the end. Errors: ErrCursor.

@@ -107,12 +107,14 @@ func (s *Store) List(ctx context.Context, f store.Filter, cursor string, limit i
 	if err != nil || len(places) == 0 {
 		return nil, next, err
 	}
-	runs, err := s.fetch(ctx, ids(places))
+	runs, err := s.fetch(ctx, places)
 	if err != nil {
 		return nil, "", err
 	}
 	// The list of a commit is that of all commits which begin alike.
-	runs = slices.DeleteFunc(runs, func(r run.Run) bool { return !strings.HasPrefix(r.Plan.Event.After, f.Commit) })
+	runs = slices.DeleteFunc(runs, func(r run.Run) bool {
+		return r.State != run.Unreadable && !strings.HasPrefix(r.Plan.Event.After, f.Commit)
+	})
 	return runs, next, nil
 }
 

@@ -17,30 +17,54 @@ func (s *Store) Load(ctx context.Context, id string) (run.Run, error) {
 	if strings.Contains(id, ":") { // it would name another key than a run's
 		return run.Run{}, fmt.Errorf("load run %q: %w", id, store.ErrNotFound)
 	}
-	runs, err := s.fetch(ctx, []string{id})
+	requests, err := s.ask(ctx, []string{id})
+	if err == nil && len(requests[0].hash.Val()) == 0 {
+		err = store.ErrNotFound
+	}
 	if err != nil {
-		return run.Run{}, err
+		return run.Run{}, fmt.Errorf("load run %q: %w", id, err)
 	}
-	if len(runs) == 0 {
-		return run.Run{}, fmt.Errorf("load run %q: %w", id, store.ErrNotFound)
+	r, err := s.answer(requests[0])
+	if err != nil {
+		return r, fmt.Errorf("load run %s: %w: %w", id, store.ErrUnreadable, err)
 	}
-	return runs[0], nil
+	return r, nil
+}
+
+// fetch loads the runs at some places in one round trip. Those that are not there are left out; for those that cannot be
+// read there stands run.Unread, so that one of them is not in the way of the others.
+func (s *Store) fetch(ctx context.Context, places []string) ([]run.Run, error) {
+	requests, err := s.ask(ctx, ids(places))
+	if err != nil {
+		return nil, fmt.Errorf("load runs: %w", err)
+	}
+	runs := make([]run.Run, 0, len(places))
+	for i, q := range requests {
+		if len(q.hash.Val()) == 0 {
+			continue
+		}
+		r, err := s.answer(q)
+		if err != nil {
+			r = run.Unread(store.RunAt(places[i]), store.TimeAt(places[i]), err.Error())
+		}
+		runs = append(runs, r)
+	}
+	return runs, nil
 }
 
 // request is what is asked for one run.
 type request struct {
-	id     string
 	hash   *redis.MapStringStringCmd
 	plan   *run.Snapshot
 	packed *redis.StringCmd // nil when the snapshot is known
 }
 
-// fetch loads runs in one round trip. Those that are not there are left out.
-func (s *Store) fetch(ctx context.Context, ids []string) ([]run.Run, error) {
+// ask asks for runs in one round trip.
+func (s *Store) ask(ctx context.Context, ids []string) ([]request, error) {
 	requests := make([]request, len(ids))
 	_, err := s.rdb.Pipelined(ctx, func(p redis.Pipeliner) error {
 		for i, id := range ids {
-			q := request{id: id, hash: p.HGetAll(ctx, keyRun+id)}
+			q := request{hash: p.HGetAll(ctx, keyRun+id)}
 			if plan, ok := s.snapshots.get(id); ok {
 				q.plan = plan
 			} else {
@@ -50,21 +74,10 @@ func (s *Store) fetch(ctx context.Context, ids []string) ([]run.Run, error) {
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, redis.Nil) {
-		return nil, fmt.Errorf("load runs: %w", err)
+	if errors.Is(err, redis.Nil) {
+		err = nil
 	}
-	runs := make([]run.Run, 0, len(ids))
-	for _, q := range requests {
-		if len(q.hash.Val()) == 0 {
-			continue
-		}
-		r, err := s.answer(q)
-		if err != nil {
-			return nil, fmt.Errorf("load run %s: %w", q.id, err)
-		}
-		runs = append(runs, r)
-	}
-	return runs, nil
+	return requests, err
 }
 
 // answer makes the run that was asked for, and remembers its snapshot.

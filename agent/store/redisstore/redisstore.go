@@ -167,7 +167,7 @@ func (s *Store) Lane(ctx context.Context, name string) (run.Lane, error) {
 	if len(places) == 0 {
 		return nil, nil
 	}
-	runs, err := s.fetch(ctx, ids(places))
+	runs, err := s.fetch(ctx, places)
 	if err != nil {
 		return nil, err
 	}

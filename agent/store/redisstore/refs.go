@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -137,23 +138,24 @@ func (r *Refs) Ask(ctx context.Context, repo store.Repo, branch string, q store.
 	return nil
 }
 
-// Due keeps the contract. One round trip. What cannot be read is left to the newer Millrace that wrote it.
+// Due keeps the contract. One round trip, and one more for each limit of those that cannot be read: they are left to the
+// newer Millrace that wrote them, and passed over.
 func (r *Refs) Due(ctx context.Context, at time.Time, limit int) ([]store.Watch, error) {
-	if limit < 1 {
-		return nil, nil
-	}
-	answer, err := dueScript.Run(ctx, r.rdb, []string{keyDue, keyRepos, keyLooks}, at.UnixMilli(), limit).StringSlice()
-	if err == nil && len(answer)%3 != 0 {
-		err = errors.New("redis gave a strange answer")
-	}
-	if err != nil {
-		return nil, fmt.Errorf("list repositories to look at: %w", err)
-	}
-	due := make([]store.Watch, 0, len(answer)/3)
-	for i := 0; i < len(answer); i += 3 {
-		if w, err := watchOf(answer[i], answer[i+1], answer[i+2]); err == nil {
-			due = append(due, w)
+	var due []store.Watch
+	for passed, more := 0, limit > 0; more && len(due) == 0; {
+		answer, err := dueScript.Run(ctx, r.rdb, []string{keyDue, keyRepos, keyLooks}, at.UnixMilli(), passed, limit).StringSlice()
+		if err == nil && len(answer)%3 != 0 {
+			err = errors.New("redis gave a strange answer")
 		}
+		if err != nil {
+			return nil, fmt.Errorf("list repositories to look at: %w", err)
+		}
+		for one := range slices.Chunk(answer, 3) {
+			if w, err := watchOf(one[0], one[1], one[2]); err == nil {
+				due = append(due, w)
+			}
+		}
+		passed, more = passed+len(answer)/3, len(answer) > 0
 	}
 	return due, nil
 }
