@@ -66,14 +66,11 @@ func agentConfig(c *config.Config, mem memory, nums numbers, o options) agent.Co
 		Name: agentName(), URL: c.Server.URL, Roles: agentRoles(c),
 		DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(platform(c)), Definitions: git, Heads: git, Secrets: secrets(c),
 		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Refs: mem.refs, Logs: mem.logs,
-		LeaseTime: o.lease, GapsEvery: gapsEvery, StopGrace: stopGrace,
+		LeaseTime: o.lease, GapsEvery: c.Gaps.Every, StopGrace: stopGrace,
 		KeepFor: c.Retention.Deliveries, KeepBytes: int64(c.Retention.DeliveriesBytes), KeepRuns: c.Retention.Runs, RunsBytes: int64(c.Retention.RunsBytes),
 		Now: time.Now, Metrics: nums.agent, Log: o.log,
 	}
 }
-
-// gapsEvery is how often each repository is looked at for pushes that no delivery told.
-const gapsEvery = 10 * time.Minute
 
 // stopGrace is what a task gets between being asked to end and being ended.
 const stopGrace = 10 * time.Second

@@ -79,7 +79,7 @@ func TestBadConfig(t *testing.T) {
 			},
 		},
 		"values": {
-			"server: {listen: nowhere}\ndata: ''\nroles: [hook, planner]\nretention: {deliveries: 0s, deliveries_bytes: -1, runs: -1h, runs_bytes: 0}\nshutdown_grace: 0s\nredis: {url: 'redis://:secretpass@ho st'}",
+			"server: {listen: nowhere}\ndata: ''\nroles: [hook, planner]\nretention: {deliveries: 0s, deliveries_bytes: -1, runs: -1h, runs_bytes: 0}\ngaps: {every: 5s}\nshutdown_grace: 0s\nredis: {url: 'redis://:secretpass@ho st'}",
 			[]string{
 				"data: is empty: name a folder",
 				"server.listen: \"nowhere\" is no address: write HOST:PORT, like 127.0.0.1:8080 or :8080",
@@ -89,6 +89,7 @@ func TestBadConfig(t *testing.T) {
 				"retention.runs: must be more than 0",
 				"retention.runs_bytes: must be more than 0",
 				"shutdown_grace: must be more than 0",
+				"gaps.every: must be from 1m0s to 24h0m0s, or 0s for no looks but those of a forge with `poll`",
 				"redis.url: cannot be read: write redis://:PASSWORD@HOST:6379/DB, rediss:// or unix:///PATH, and what is special in a password as %40 for @, %2F for /, %3A for :, %25 for %",
 			},
 		},

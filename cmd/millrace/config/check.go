@@ -99,6 +99,9 @@ func (c *Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: must be more than 0", d.key))
 		}
 	}
+	if every := c.Gaps.Every; every != 0 && (every < minGaps || every > maxGaps) {
+		errs = append(errs, fmt.Errorf("gaps.every: must be from %v to %v, or 0s for no looks but those of a forge with `poll`", minGaps, maxGaps))
+	}
 	if c.Spool.MaxBytes < 0 {
 		errs = append(errs, errors.New("spool.max_bytes: must not be less than 0"))
 	}
@@ -145,6 +148,9 @@ func (c *Config) validateForges() error {
 	}
 	return errors.Join(errs...)
 }
+
+// minGaps spares forges; what failed to arrive for longer than maxGaps, none of them may be able to tell any more.
+const minGaps, maxGaps = time.Minute, 24 * time.Hour
 
 // minPoll spares forges: each look is a request for each repository.
 const minPoll = 10 * time.Second

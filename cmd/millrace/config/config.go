@@ -24,6 +24,7 @@ type Config struct {
 	Images        Images        `mapstructure:"images"`
 	Registries    []Registry    `mapstructure:"registries"`
 	Logs          Logs          `mapstructure:"logs"`
+	Gaps          Gaps          `mapstructure:"gaps"`
 	Retention     Retention     `mapstructure:"retention"`
 	ShutdownGrace time.Duration `mapstructure:"shutdown_grace"` // for what is being done at a SIGTERM
 }
@@ -73,6 +74,11 @@ type WebhookSecret struct {
 	PerRepository bool            `mapstructure:"per_repository"` // a master: each repository's secret is derived from it
 }
 
+// Gaps is how pushes are found that no delivery told.
+type Gaps struct {
+	Every time.Duration `mapstructure:"every"` // between two looks at a repository; 0: only those of a forge with poll
+}
+
 // Retention says how long things are kept.
 type Retention struct {
 	Deliveries      time.Duration `mapstructure:"deliveries"`
@@ -90,6 +96,7 @@ func Default() *Config {
 		Data:          "./data",
 		Spool:         Spool{MaxBytes: 1 << 30},
 		Roles:         append([]string(nil), allRoles...),
+		Gaps:          Gaps{Every: 10 * time.Minute},
 		Retention:     Retention{Deliveries: 168 * time.Hour, DeliveriesBytes: 512 << 20, Runs: 2160 * time.Hour, RunsBytes: 10 << 30},
 		ShutdownGrace: 30 * time.Second,
 	}

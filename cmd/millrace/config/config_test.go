@@ -207,6 +207,7 @@ func TestConfigDocument(t *testing.T) {
 	want["retention.deliveries_bytes"] = fmt.Sprintf("%dMiB", d.Retention.DeliveriesBytes>>20)
 	want["retention.runs_bytes"] = fmt.Sprintf("%dGiB", d.Retention.RunsBytes>>30)
 	want["spool.max_bytes"] = fmt.Sprintf("%dMiB", d.Spool.MaxBytes>>20)
+	want["gaps.every"] = d.Gaps.Every.String()
 	want["shutdown_grace"] = d.ShutdownGrace.String()
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("docs/configuration.md (-code +document)\n%s", diff)
