@@ -68,7 +68,7 @@ func agentConfig(c *config.Config, mem memory, nums numbers, o options) agent.Co
 		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Refs: mem.refs, Logs: mem.logs,
 		LeaseTime: o.lease, GapsEvery: c.Gaps.Every, StopGrace: stopGrace,
 		KeepFor: c.Retention.Deliveries, KeepBytes: int64(c.Retention.DeliveriesBytes), KeepRuns: c.Retention.Runs, RunsBytes: int64(c.Retention.RunsBytes),
-		Now: time.Now, Metrics: nums.agent, Log: o.log,
+		Now: o.now, Metrics: nums.agent, Log: o.log,
 	}
 }
 

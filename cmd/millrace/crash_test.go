@@ -78,6 +78,7 @@ type crash struct {
 	address string
 	config  string
 	ledger  string
+	env     []string // more of the agent's environment
 }
 
 func newCrash(t *testing.T) *crash {
@@ -238,7 +239,8 @@ type agentProcess struct {
 func (c *crash) agent(t *testing.T, doom string) *agentProcess {
 	t.Helper()
 	a := &agentProcess{cmd: exec.Command(os.Args[0], c.config), ended: make(chan struct{}), log: &syncBuffer{}, url: "http://" + c.address}
-	a.cmd.Env = append(os.Environ(), "MILLRACE_TEST_DOOMED="+doom)
+	a.cmd.Env = append(append(os.Environ(), "MILLRACE_TEST_DOOMED="+doom), c.env...)
+	a.cmd.Dir = filepath.Dir(c.config)
 	a.cmd.Stderr = a.log
 	if err := a.cmd.Start(); err != nil {
 		t.Fatal(err)

@@ -103,9 +103,15 @@ func newSite(t *testing.T, more string) site {
 	}
 	t.Cleanup(func() { forge.Close() })
 	s.forge = forge
-	s.write(t, "millrace.yaml", fmt.Sprintf("server: {listen: %q}\nforges: [{name: gitea, kind: gitea, url: %q, token: %q, webhook_secrets: [%q]}]\n%s",
-		s.address, forge.URL, crashToken, crashSecret, more))
+	s.configure(t, forge.URL, more)
 	return s
+}
+
+// configure writes millrace.yaml.
+func (s site) configure(t *testing.T, forge, more string) {
+	t.Helper()
+	s.write(t, "millrace.yaml", fmt.Sprintf("server: {listen: %q}\nforges: [{name: gitea, kind: gitea, url: %q, token: %q, webhook_secrets: [%q]}]\n%s",
+		s.address, forge, crashToken, crashSecret, more))
 }
 
 func (s site) write(t *testing.T, name, text string) {

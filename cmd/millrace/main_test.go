@@ -30,8 +30,21 @@ func doomed(file, doom string) int {
 	}
 	d := parseDoom(doom)
 	log := slog.New(d.watch(slog.NewJSONHandler(os.Stderr, nil)))
-	if err := serve(context.Background(), c, options{log: log, lease: time.Second, redis: d}); err != nil {
+	if err := serve(context.Background(), c, options{log: log, lease: time.Second, now: clock(), redis: d}); err != nil {
 		panic(err)
 	}
 	return 0
+}
+
+// clockVariable is when a doomed agent believes to have been started.
+const clockVariable = "MILLRACE_TEST_CLOCK"
+
+// clock is the clock of a doomed agent.
+func clock() func() time.Time {
+	at, err := time.Parse(time.RFC3339, os.Getenv(clockVariable))
+	if err != nil {
+		return time.Now
+	}
+	started := time.Now()
+	return func() time.Time { return at.Add(time.Since(started)) }
 }

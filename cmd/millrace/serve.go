@@ -42,7 +42,7 @@ Every key of the configuration file can be set by an environment variable
 				return usage(err)
 			}
 			log := slog.New(slog.NewJSONHandler(s.err, nil))
-			return serve(c.Context(), cfg, options{log: log, lease: leaseTime})
+			return serve(c.Context(), cfg, options{log: log, lease: leaseTime, now: time.Now})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` (default ./millrace.yaml)")
@@ -54,7 +54,8 @@ Every key of the configuration file can be set by an environment variable
 type options struct {
 	log   *slog.Logger
 	lease time.Duration
-	redis redis.Hook // sees every call to Redis; nil: nobody does
+	now   func() time.Time // the agent's clock
+	redis redis.Hook       // sees every call to Redis; nil: nobody does
 }
 
 // serve builds the parts and lets them run until ctx ends.
