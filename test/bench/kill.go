@@ -1,13 +1,9 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -26,7 +22,6 @@ type taken struct {
 
 // kill measures how long tasks are nobody's after their worker was killed: P10.
 func kill(ctx context.Context, o options) error {
-	o.sides = slices.DeleteFunc(o.sides, func(s string) bool { return s == "raw" }) // which takes nothing over
 	for _, fsync := range o.fsync {
 		s, err := startServer(ctx, fsync)
 		if err != nil {
@@ -91,35 +86,27 @@ func killOnce(ctx context.Context, s *server, name string, n int) (taken, error)
 
 // killHolder starts a process, waits until it holds n tasks, and kills it.
 func killHolder(ctx context.Context, name, socket string, n int) error {
-	self, err := os.Executable()
+	holder, err := startSelf(ctx, holdCommand, name, socket, strconv.Itoa(n))
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, self, holdCommand, name, socket, strconv.Itoa(n))
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
+	holder.kill()
+	if holder.line != "held" {
+		return fmt.Errorf("the holder says %q", holder.line)
 	}
-	if err := cmd.Start(); err != nil {
-		return err
-	}
-	line, err := bufio.NewReader(out).ReadString('\n')
-	if err == nil && line != "held\n" {
-		err = fmt.Errorf("the holder says %q", line)
-	}
-	err = errors.Join(err, cmd.Process.Kill())
-	_ = cmd.Wait() // killed, as we want it
-	return err
+	return nil
 }
 
 // hold takes tasks and keeps them until it is killed.
-func hold(ctx context.Context, name, socket, count string) error {
-	n, err := strconv.Atoi(count)
+func hold(ctx context.Context, args []string) error {
+	if len(args) != 3 {
+		return fmt.Errorf("want SIDE SOCKET N, not %q", args)
+	}
+	n, err := strconv.Atoi(args[2])
 	if err != nil {
 		return err
 	}
-	who, err := newSide(name, redis.NewClient(clientOptions(socket)))
+	who, err := newSide(args[0], redis.NewClient(clientOptions(args[1])))
 	if err != nil {
 		return err
 	}

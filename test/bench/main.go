@@ -1,11 +1,13 @@
-// Command bench measures Millrace's queue beside asynq and beside bare Redis Streams, each on the same redis-server, in
-// alternating rounds, and writes Markdown tables to standard output. People call it (docs/benchmarks.md says how); it calls
-// redisq, asynq and Redis. It is a module of its own, so that nobody who uses Millrace downloads the peers. It judges
-// nothing: the ratio is the result.
+// Command bench measures Millrace beside others that do the same, on the same machine in alternating rounds, and writes
+// Markdown tables to standard output. People call it (docs/benchmarks.md says how); it calls the rooms that it measures,
+// their peers, and servers that it starts for itself. It is a module of its own, so that nobody who uses Millrace downloads
+// the peers. It judges nothing: the ratio is the result.
 //
 //	bench burn     tasks per second through ten slots, each task acknowledged by itself
 //	bench pickup   time from a push to its handler, on an idle line
 //	bench kill     time from kill -9 of a worker to the taking over of the last task that it held
+//	bench door     deliveries accepted, and forged ones refused, beside a handler that keeps nothing
+//	bench state    what a transition of a run costs, by stored runs and tasks of a run
 package main
 
 import (
@@ -13,6 +15,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"os/signal"
 	"slices"
@@ -25,49 +28,61 @@ type options struct {
 	n      int
 	rounds int
 	fsync  []string // appendfsync, one table each
-	sides  []string
+	sides  []string // whom or what to measure, in turns: the rows of a table
+	base   string   // the side that the others are compared with
 }
 
-// measurements are the programs, with how much each does when nobody says.
-var measurements = map[string]struct {
+// measurement is one of the programs, with what it does when nobody says.
+type measurement struct {
 	n     int
 	fsync string
+	sides string
 	run   func(context.Context, options) error
-}{
-	"burn":   {100_000, "everysec,always", burn},
-	"pickup": {100, "everysec", pickup},
-	"kill":   {1000, "everysec", kill},
+}
+
+var measurements = map[string]measurement{
+	"burn":   {100_000, "everysec,always", "ours,asynq,raw", burn},
+	"pickup": {100, "everysec", "ours,asynq,raw", pickup},
+	"kill":   {1000, "everysec", "ours,asynq", kill},
+	"door":   {15_000, "everysec,always", "ours,bare", knock},
+	"state":  {2000, "everysec", "1,1000,100000", state},
+}
+
+// children is what this program does when it has started itself.
+var children = map[string]func(ctx context.Context, args []string) error{
+	holdCommand: hold,
+	doorCommand: serveDoor,
 }
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	if err := choose(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, args []string) error {
-	if len(args) == 4 && args[0] == holdCommand {
-		return hold(ctx, args[1], args[2], args[3])
+func choose(ctx context.Context, args []string) error {
+	if len(args) > 0 && children[args[0]] != nil {
+		return children[args[0]](ctx, args[1:])
 	}
 	if len(args) == 0 || measurements[args[0]].run == nil {
-		return errors.New("say what to measure: burn, pickup or kill")
+		return fmt.Errorf("say what to measure: %s", strings.Join(slices.Sorted(maps.Keys(measurements)), ", "))
 	}
 	m := measurements[args[0]]
 	flags := flag.NewFlagSet("bench "+args[0], flag.ContinueOnError)
-	n := flags.Int("n", m.n, "tasks in one round")
+	n := flags.Int("n", m.n, "how much is done in one round")
 	rounds := flags.Int("rounds", 5, "rounds of each side")
 	fsync := flags.String("fsync", m.fsync, "appendfsync of the server: everysec, always or both")
-	sides := flags.String("sides", "ours,asynq,raw", "whom to measure")
+	sides := flags.String("sides", m.sides, "whom to measure")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
-	o := options{*n, *rounds, strings.Split(*fsync, ","), strings.Split(*sides, ",")}
+	o := options{n: *n, rounds: *rounds, fsync: strings.Split(*fsync, ","), sides: strings.Split(*sides, ","), base: "ours"}
 	for _, s := range o.sides {
-		if !slices.Contains([]string{"ours", "asynq", "raw"}, s) {
-			return fmt.Errorf("-sides: %q is none of ours, asynq and raw", s)
+		if !slices.Contains(strings.Split(m.sides, ","), s) {
+			return fmt.Errorf("-sides: %q is none of %s", s, m.sides)
 		}
 	}
 	if o.n < 10 || o.rounds < 1 {

@@ -105,6 +105,15 @@ func (s *server) scripts(ctx context.Context) (int, error) {
 	return sum, nil
 }
 
+// commands is how many commands the server was sent, this one not counted.
+func (s *server) commands(ctx context.Context) (int, error) {
+	info, err := s.admin.InfoMap(ctx, "stats").Result()
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(info["Stats"]["total_commands_processed"])
+}
+
 // cpu is how long the server has computed.
 func (s *server) cpu(ctx context.Context) (time.Duration, error) {
 	info, err := s.admin.InfoMap(ctx, "cpu").Result()

@@ -15,7 +15,7 @@ type column[R any] struct {
 	name   string
 	format string
 	of     func(R) float64
-	ratio  bool // ours to each other side's stands beside it
+	ratio  bool // the base's to each other side's stands beside it
 }
 
 // alternate measures the sides in turns, so that whatever else the machine does hits all of them.
@@ -41,7 +41,7 @@ func printTable[R any](o options, columns []column[R], results map[string][]R) {
 	for _, c := range columns {
 		head, line = head+" "+c.name+" |", line+"---:|"
 		if c.ratio {
-			head, line = head+" ours to it |", line+"---:|"
+			head, line = head+" "+o.base+" to it |", line+"---:|"
 		}
 	}
 	fmt.Printf("%s\n%s\n", head, line)
@@ -51,7 +51,7 @@ func printTable[R any](o options, columns []column[R], results map[string][]R) {
 			mid, least, most := spread(results[name], c.of)
 			fmt.Printf(" "+c.format+" ("+c.format+"-"+c.format+") |", mid, least, most)
 			if c.ratio {
-				fmt.Print(ratio(results["ours"], results[name], c.of))
+				fmt.Print(ratio(results[o.base], results[name], c.of))
 			}
 		}
 		fmt.Println()
@@ -59,11 +59,11 @@ func printTable[R any](o options, columns []column[R], results map[string][]R) {
 	fmt.Println()
 }
 
-// ratio is the median of our number over theirs, round by round.
-func ratio[R any](ours, theirs []R, of func(R) float64) string {
+// ratio is the median of the base's number over theirs, round by round.
+func ratio[R any](base, theirs []R, of func(R) float64) string {
 	var all []float64
-	for i := range min(len(ours), len(theirs)) {
-		all = append(all, of(ours[i])/of(theirs[i]))
+	for i := range min(len(base), len(theirs)) {
+		all = append(all, of(base[i])/of(theirs[i]))
 	}
 	if len(all) == 0 {
 		return " |"
