@@ -228,7 +228,7 @@ func (a *Agent) applyTo(ctx context.Context, r run.Run, f func(run.Run) run.Fact
 }
 
 // performed carries out the effects of a run that was just saved, and notes its end. Exactly one saving brings a run
-// to a final state, and it wants that told.
+// to a final state, and it wants that told; what it wants told once more has a record of it.
 func (a *Agent) performed(ctx context.Context, r run.Run, effects []run.Effect) {
 	a.perform(ctx, r, effects)
 	for _, e := range effects {
@@ -236,8 +236,8 @@ func (a *Agent) performed(ctx context.Context, r run.Run, effects []run.Effect) 
 			a.cfg.Log.InfoContext(ctx, "attempt queued", "run", r.Plan.ID, "task", e.Task, "attempt", e.Attempt)
 		}
 	}
-	told := slices.ContainsFunc(effects, func(e run.Effect) bool { _, ok := e.(run.Tell); return ok })
-	if told && r.State.Final() {
+	end := run.Tell{To: run.StatusListener, State: r.Telling()}
+	if r.State.Final() && slices.Contains(effects, run.Effect(end)) && !r.Recorded(end) {
 		a.cfg.Metrics.RunEnded(string(r.State))
 		a.cfg.Log.InfoContext(ctx, "run ended", "run", r.Plan.ID, "state", r.State, "reason", r.Reason)
 	}

@@ -49,7 +49,17 @@ func (a *Agent) decide(ctx context.Context, e triggers.Event, cause run.Cause, b
 		}
 		p.Explanations = append(p.Explanations, explained)
 	}
+	// Those that are over from the start are made last: the sum of their commit is not to be over before the others are there.
+	slices.SortStableFunc(runs, func(a, b *run.Snapshot) int { return over(a) - over(b) })
 	return p, runs, nil
+}
+
+// over is 1 for a run that is over from its start, else 0.
+func over(s *run.Snapshot) int {
+	if len(s.Problems) > 0 || s.Skip != "" {
+		return 1
+	}
+	return 0
 }
 
 // unread tells why an event's definitions are not even read, "" if they are.
@@ -127,9 +137,10 @@ func DecideAnyway(files []triggers.File, c run.Compilation) []Decision {
 
 func decideBy(match func(pipeline.Pipeline, triggers.Event) pipeline.Explanation, files []triggers.File, c run.Compilation) []Decision {
 	var names pipeline.Names
-	decisions := make([]Decision, len(files))
+	decisions, sum := make([]Decision, len(files)), false
 	for i, f := range files {
 		p, problems := pipeline.Decode(f)
+		sum = sum || p.Status.Sum
 		if taken := names.Taken(p); len(taken) > 0 { // told under a name of its own, or it would hide the first one's state
 			p.Name, problems = pipeline.FileName(f.Path), append(problems, taken...)
 		}
@@ -138,6 +149,11 @@ func decideBy(match func(pipeline.Pipeline, triggers.Event) pipeline.Explanation
 			continue
 		}
 		decisions[i] = decide(f, p, match(p, c.Event), c)
+	}
+	for _, d := range decisions {
+		if d.Run != nil {
+			d.Run.Status.Sum = sum // where one pipeline asks for the sum, the others are part of it
+		}
 	}
 	return decisions
 }

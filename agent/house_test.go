@@ -339,8 +339,10 @@ const flour = "https://gitea.test/mill/flour"
 type fakeForge struct {
 	mu      sync.Mutex
 	notices []report.Notice
-	fail    []error       // for the next tries
-	hold    chan struct{} // the next notice is heard only when this is closed
+	fail    []error                           // for the next tries
+	hold    chan struct{}                     // the next notice is heard only when this is closed
+	held    string                            // context of the notice that is held; "": any
+	slow    func(report.Notice) time.Duration // how long a notice is on its way, if not nil
 }
 
 func (f *fakeForge) Verify(http.Header, string, []byte) (triggers.Scope, error) {
@@ -364,11 +366,19 @@ func (f *fakeForge) Access(r triggers.Repository) (triggers.Access, error) {
 
 func (f *fakeForge) Notify(_ context.Context, n report.Notice) (report.Answer, error) {
 	f.mu.Lock()
-	hold := f.hold
-	f.hold = nil
+	hold, slow := f.hold, f.slow
+	if f.held != "" && f.held != n.Context {
+		hold = nil
+	}
+	if hold != nil {
+		f.hold = nil
+	}
 	f.mu.Unlock()
 	if hold != nil {
 		<-hold
+	}
+	if slow != nil {
+		<-time.After(slow(n))
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -390,6 +400,17 @@ func (f *fakeForge) told() []report.State {
 		states = append(states, n.State)
 	}
 	return states
+}
+
+// shown is what the forge shows: the last state of each context.
+func (f *fakeForge) shown() map[string]report.State {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all := map[string]report.State{}
+	for _, n := range f.notices {
+		all[n.Context] = n.State
+	}
+	return all
 }
 
 // fakeRunner runs jobs as goroutines: a job's command chooses what it does. It keeps jobs by id as the contract says.

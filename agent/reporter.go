@@ -106,7 +106,7 @@ func (p *reporter) confirm(ctx context.Context, r run.Run) {
 			if p.left(forge) > 0 {
 				return
 			}
-			if _, err := p.notify(ctx, p.notice(r, t)); err != nil {
+			if _, _, err := p.speak(ctx, r, t); err != nil {
 				p.leave(forge, min(report.Wait(err), longestWait))
 				p.cfg.Log.WarnContext(ctx, "status told, but not confirmed", "run", r.Plan.ID, "listener", t.To, "err", err)
 			}
@@ -153,9 +153,9 @@ func (p *reporter) tellOnce(ctx context.Context, r run.Run, t run.Tell) (run.Tol
 	if left := p.left(forge); left > 0 {
 		return run.Told{}, later{left}
 	}
-	n, begun := p.notice(r, t), p.cfg.Now()
-	answer, err := p.notify(ctx, n)
-	if err != nil && ctx.Err() != nil {
+	begun := p.cfg.Now()
+	n, answer, err := p.speak(ctx, r, t)
+	if err != nil && (ctx.Err() != nil || n.Forge == "") {
 		return run.Told{}, err
 	}
 	told := record(t, n, answer)
@@ -186,7 +186,8 @@ func (p *reporter) giveUp(ctx context.Context, id string, err error) (why string
 		return "", failed
 	}
 	for _, t := range r.Untold() {
-		told := record(t, p.notice(r, t), report.AnswerOf(err))
+		n, _ := p.notice(ctx, r, t) // What was to be said is of no more use where it cannot be found out.
+		told := record(t, n, report.AnswerOf(err))
 		told.At = p.now()
 		p.refused(ctx, r, &told, err)
 		if r, failed = p.apply(ctx, r, told); failed != nil {

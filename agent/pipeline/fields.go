@@ -24,10 +24,12 @@ func (d *decoder) pipeline(p *Pipeline) read {
 			"concurrency": d.concurrency(&p.Concurrency),
 			"required":    d.flag(&p.Required, "`required`"),
 			"both":        d.flag(&p.Both, "`both`"),
+			"status":      d.status(&p.Status),
 			"timeout":     d.duration(&p.Timeout, "`timeout`"),
 			"params":      list(d, &p.Params, "`params`", maxParams, d.param),
 			"stages":      list(d, &p.Stages, "`stages`", maxStages, d.stage),
 		}, "stages")
+		d.contexts(p)
 		if d.tasks > maxTasks {
 			d.fail(n, "a pipeline of %d tasks; at most %d are taken", d.tasks, maxTasks)
 		}

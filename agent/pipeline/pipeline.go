@@ -19,6 +19,7 @@ type Pipeline struct {
 	Concurrency Concurrency   `json:"concurrency,omitzero"` // see ConcurrencyOf
 	Required    bool          `json:"required,omitempty"`   // tell 'not affected' when only the paths do not match
 	Both        bool          `json:"both,omitempty"`       // run for a push and for the request of its branch
+	Status      Status        `json:"status,omitzero"`      // what is told of it beside its own state
 	Timeout     time.Duration `json:"timeout,omitempty"`    // of a run, 0 = none
 	Params      []Param       `json:"params,omitempty"`
 	Stages      []Stage       `json:"stages"`

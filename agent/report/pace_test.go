@@ -31,6 +31,7 @@ func TestDue(t *testing.T) {
 	}
 	for state, final := range map[report.State]bool{
 		report.Pending: false, report.Running: false, report.Succeeded: true, report.Failed: true, report.Broken: true, report.Canceled: true, report.NotAffected: true,
+		report.Skipped: true, report.Ignored: true,
 	} {
 		if state.Final() != final {
 			t.Errorf("%s: final %v", state, state.Final())

@@ -22,7 +22,7 @@ type Answer struct {
 	Words  string // its own, shortened, and without what we prove ourselves by; "" where a success says nothing of interest
 }
 
-// State is the state of a run as it is told, one word for each thing that a forge can show.
+// State is the state of a run, a task or a commit as it is told, one word for each thing that a forge can show.
 type State string
 
 // The states that are told.
@@ -34,6 +34,8 @@ const (
 	Broken      State = "broken"       // the definition cannot be read
 	Canceled    State = "canceled"     //
 	NotAffected State = "not_affected" // required, and nothing to do
+	Skipped     State = "skipped"      // of a task: it was passed over
+	Ignored     State = "ignored"      // of a task: it failed, and the run goes on
 )
 
 // Final tells whether no other state of the run follows.
@@ -42,13 +44,14 @@ func (s State) Final() bool { return s != Pending && s != Running }
 // Notice is one thing worth telling. It is flat: whoever tells needs nothing else.
 type Notice struct {
 	ID       string // idempotency id: the same for the same telling
-	Run      string
+	Run      string // "": it is the state of all runs of the commit
 	Forge    string // name of the configured forge
 	Repo     string // owner/name
 	Commit   string
 	Ref      string
+	Refs     []string // all that it is told of, where that are several; a forge that shows states of refs shows it at each
 	Pipeline string
-	Context  string // of the commit status: millrace/<pipeline>
+	Context  string // of the commit status: millrace/<pipeline>, millrace/<pipeline>/<task>, or millrace for all of a commit
 	State    State
 	Text     string // one line for people
 	URL      string // page of the run

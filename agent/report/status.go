@@ -21,6 +21,8 @@ var statusWords = map[State]string{
 	Broken:      "error",
 	Canceled:    "error",
 	NotAffected: "success",
+	Skipped:     "success",
+	Ignored:     "success",
 }
 
 // SetStatus posts n as a commit status to address, in the words that GitHub's REST API has and Gitea's took over

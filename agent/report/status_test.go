@@ -28,6 +28,7 @@ func TestSetStatus(t *testing.T) {
 	for state, word := range map[report.State]string{
 		report.Pending: "pending", report.Running: "pending", report.Succeeded: "success", report.Failed: "failure",
 		report.Broken: "error", report.Canceled: "error", report.NotAffected: "success",
+		report.Skipped: "success", report.Ignored: "success",
 	} {
 		n := report.Notice{State: state, Context: "millrace/build", Text: "so it is", URL: "http://m/runs/r"}
 		if _, err := report.SetStatus(t.Context(), server.Client(), server.URL, http.Header{"Authorization": {"token t"}}, n); err != nil {

@@ -42,7 +42,7 @@ func Compile(p pipeline.Pipeline, c Compilation) (Snapshot, []pipeline.Problem) 
 	k := &compiler{Compilation: c, pipeline: p, taken: map[string]bool{}, known: map[string]bool{}, earlier: map[string]bool{}, outputs: map[string][]string{}}
 	s := Snapshot{
 		ID: ID(c.Event.ID, p.File), Event: c.Event, Cause: c.Cause, Pipeline: p.Name, File: p.File, Version: p.VersionOf(c.Event),
-		Timeout: p.Timeout, Lane: laneOf(p, c.Event), CreatedAt: c.At,
+		Status: p.Status, Timeout: p.Timeout, Lane: laneOf(p, c.Event), CreatedAt: c.At,
 	}
 	k.names(givens(p))
 	k.names(c.Given)

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"github.com/millrace-ci/millrace/agent/pipeline"
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/runners"
 )
@@ -48,6 +49,7 @@ func live(t rapid.TB, draw func(n int) int, n int) {
 	if draw(2) == 0 {
 		plan.Lane = &run.LanePlan{Name: "lane"}
 	}
+	plan.Status = pipeline.Status{Tasks: draw(2) == 0, Sum: draw(2) == 0}
 	names := []string{"a", "b", "c", "d", "e"}
 	for used := 0; used < len(names); {
 		stage := run.StagePlan{Parallel: draw(2) == 0}
@@ -90,7 +92,7 @@ func anyFact(draw func(int) int, names []string, at time.Time) run.Fact {
 	case 12:
 		return run.Gone{Task: task, Attempt: attempt, At: at}
 	case 13:
-		return anyTold(draw, "running", at)
+		return anyTold(draw, task, "running", at)
 	case 14:
 		return run.Expired{At: at}
 	case 15:
@@ -99,17 +101,18 @@ func anyFact(draw func(int) int, names []string, at time.Time) run.Fact {
 		return run.Wrote{Task: task, Attempt: attempt, Outputs: map[string]string{"A": names[draw(2)]}, At: at}
 	}
 	if draw(4) > 0 {
-		return anyTold(draw, "succeeded", at)
+		return anyTold(draw, task, "succeeded", at)
 	}
 	return run.Cancel{By: "carol", Reason: "canceled by carol", At: at}
 }
 
 // anyTold is a try to tell a listener that there is or is not, that worked, is to be repeated, or was given up; or that
 // what was given up is to be told after all.
-func anyTold(draw func(int) int, state string, at time.Time) run.Fact {
+func anyTold(draw func(int) int, task, state string, at time.Time) run.Fact {
 	told := run.Told{
 		To: run.StatusListener, State: state, At: at, Context: "millrace/law", Text: "so it is", Took: time.Second, Status: 201,
 	}
+	told.To = []string{run.StatusListener, run.StatusListener, run.TaskListener(task), run.SumListener}[draw(4)]
 	switch draw(8) {
 	case 0:
 		told.Error, told.Again, told.Status = "answered 502", true, 502

@@ -44,6 +44,7 @@ type Snapshot struct {
 	Context   string             `json:"context,omitempty"` // what follows the pipeline in the name of its status: "/push"
 	File      string             `json:"file"`
 	Version   string             `json:"version,omitempty"` // names what is built, see pipeline.Pipeline.VersionOf
+	Status    pipeline.Status    `json:"status,omitzero"`   // what is told of it beside its own state
 	Timeout   time.Duration      `json:"timeout,omitempty"` // from the start of the run, 0 = none
 	Lane      *LanePlan          `json:"lane,omitempty"`    // nil: it waits for no other run
 	Stages    []StagePlan        `json:"stages"`

@@ -83,6 +83,11 @@ func (r *Run) told(t Tell) bool {
 	return i >= 0 && r.Told[i].State == t.State && !r.Told[i].Again
 }
 
+// Recorded tells whether there is a record of telling this, however it ended.
+func (r Run) Recorded(t Tell) bool {
+	return slices.ContainsFunc(r.Told, func(o Told) bool { return o.To == t.To && o.State == t.State })
+}
+
 // ToldAt is when a listener was told something last, the zero time if it never was.
 func (r Run) ToldAt(to string) time.Time {
 	for _, t := range slices.Backward(r.Told) {

@@ -37,6 +37,7 @@ func TestTelling(t *testing.T) {
 		Words: map[report.State]string{
 			report.Pending: "pending", report.Running: "pending", report.Succeeded: "success", report.Failed: "failure",
 			report.Broken: "error", report.Canceled: "error", report.NotAffected: "success",
+			report.Skipped: "success", report.Ignored: "success",
 		},
 	})
 }

@@ -24,6 +24,8 @@ var statusWords = map[report.State]string{
 	report.Broken:      "failed",
 	report.Canceled:    "canceled",
 	report.NotAffected: "success",
+	report.Skipped:     "success",
+	report.Ignored:     "success",
 }
 
 // commitStatus is what POST /projects/:id/statuses/:sha takes.
@@ -38,8 +40,9 @@ type commitStatus struct {
 
 // Notify implements report.Notifier: it sets the status n.Context of commit n.Commit on n.Ref, as an external job of the
 // pipeline that GitLab has there, or of an external one that it makes. Telling twice shows the same: GitLab refuses a
-// state that a job has already, and that is no error here; a final one is set again as a retry of the job.
-func (f *Forge) Notify(ctx context.Context, n report.Notice) (report.Answer, error) {
+// state that a job has already, and that is no error here; a final one is set again as a retry of the job. Where n names
+// several refs the status is set on each: GitLab shows a commit's state by ref.
+func (f *Forge) Notify(ctx context.Context, n report.Notice) (answer report.Answer, err error) {
 	word, ok := statusWords[n.State]
 	if !ok {
 		return report.Answer{}, report.Permanent(fmt.Errorf("set commit status: no word for state %q", n.State))
@@ -47,6 +50,19 @@ func (f *Forge) Notify(ctx context.Context, n report.Notice) (report.Answer, err
 	if err := errors.Join(triggers.CheckName(n.Repo), triggers.CheckCommit(n.Commit), f.cfg.NeedToken()); err != nil {
 		return report.Answer{}, report.Permanent(fmt.Errorf("set commit status: %w", err))
 	}
+	refs := n.Refs
+	if len(refs) == 0 {
+		refs = []string{n.Ref}
+	}
+	for _, n.Ref = range refs {
+		if answer, err = f.setStatus(ctx, n, word); err != nil {
+			return answer, fmt.Errorf("set status %q of %s at %.12s: %w", n.Context, n.Repo, n.Commit, err)
+		}
+	}
+	return answer, nil
+}
+
+func (f *Forge) setStatus(ctx context.Context, n report.Notice, word string) (report.Answer, error) {
 	s := commitStatus{State: word, Name: n.Context, Description: report.Cut(n.Text, maxText)}
 	if len(n.URL) <= maxText {
 		s.TargetURL = n.URL // A status without a link is better than none.
@@ -59,7 +75,7 @@ func (f *Forge) Notify(ctx context.Context, n report.Notice) (report.Answer, err
 	if err = again(err); err == nil || already(word, err) {
 		return answer, nil
 	}
-	return answer, fmt.Errorf("set status %q of %s at %.12s: %w", n.Context, n.Repo, n.Commit, report.Advise(err, advice))
+	return answer, report.Advise(err, advice)
 }
 
 // project is the API's address of the project called name, which is one escaped segment of it.

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/millrace-ci/millrace/agent/report"
 	"github.com/millrace-ci/millrace/agent/report/reporttest"
 	"github.com/millrace-ci/millrace/triggers"
@@ -60,6 +62,7 @@ func TestTelling(t *testing.T) {
 		Words: map[report.State]string{
 			report.Pending: "pending", report.Running: "running", report.Succeeded: "success", report.Failed: "failed",
 			report.Broken: "failed", report.Canceled: "canceled", report.NotAffected: "success",
+			report.Skipped: "success", report.Ignored: "success",
 		},
 	})
 }
@@ -89,6 +92,26 @@ func TestNotifyNamesTheRef(t *testing.T) {
 		if _, err := f.Notify(t.Context(), n); err != nil || (*got)["ref"] != want {
 			t.Errorf("%q: got %v, %v, want %v", ref, (*got)["ref"], err, want)
 		}
+	}
+}
+
+// TestSeveralRefs sets the state of a commit on each of the refs that its runs are of, and says which could not be set.
+func TestSeveralRefs(t *testing.T) {
+	t.Parallel()
+	var refs []any
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body map[string]any
+		_ = json.NewDecoder(r.Body).Decode(&body)
+		if refs = append(refs, body["ref"]); body["ref"] == "v1" {
+			w.WriteHeader(http.StatusForbidden)
+		}
+	}))
+	defer s.Close()
+	n := notice
+	n.Refs = []string{"refs/heads/main", "refs/tags/v1"}
+	answer, err := forge(t, gitlab.Config{URL: s.URL, Token: "hush"}).Notify(t.Context(), n)
+	if diff := cmp.Diff([]any{"main", "v1"}, refs); diff != "" || !report.IsPermanent(err) || answer.Status != http.StatusForbidden {
+		t.Errorf("got %+v, %v; set on (-want +got):\n%s", answer, err, diff)
 	}
 }
 

@@ -28,6 +28,7 @@ func RunStatus(t *testing.T, kit Kit, want Status) {
 // states are all that there are.
 var states = []report.State{
 	report.Pending, report.Running, report.Succeeded, report.Failed, report.Broken, report.Canceled, report.NotAffected,
+	report.Skipped, report.Ignored,
 }
 
 func (kit Kit) words(t *testing.T, want Status) {
