@@ -2,10 +2,12 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/millrace-ci/millrace/agent/pipeline"
+	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/triggers"
 )
@@ -14,7 +16,7 @@ const (
 	// leaveFor is how long a push waits for a request of its branch to tell of the same commit. Forges send both at once,
 	// in either order.
 	leaveFor = time.Minute
-	// askEvery is how often it looks whether the request did. Each time the push is planned anew.
+	// askEvery is how often it looks whether the request did. Each time is decided anew, and nothing started twice.
 	askEvery = 5 * time.Second
 )
 
@@ -51,6 +53,22 @@ func (b *beside) match(p pipeline.Pipeline, e triggers.Event) pipeline.Explanati
 		x.Reason += fmt.Sprintf("; request %d told nothing of this commit within %s", q.Number, leaveFor)
 	}
 	return x
+}
+
+// waitBeside starts what waits for no request, once, and says of the rest what it waits for; then all is decided anew.
+func (a *Agent) waitBeside(ctx context.Context, p store.Plan, runs []*run.Snapshot) error {
+	_, err := a.cfg.Plans.Plan(ctx, p.Delivery)
+	switch {
+	case err == nil:
+		return later{askEvery}
+	case !errors.Is(err, store.ErrNotFound):
+		return fmt.Errorf("look whether it waits already: %w", err)
+	}
+	if err := a.start(ctx, p, runs); err != nil {
+		return err
+	}
+	a.cfg.Log.InfoContext(ctx, "push waits for its request", "delivery", p.Delivery, "repo", p.Event.Repo.Name)
+	return later{askEvery}
 }
 
 // hopes tells whether the request may tell yet. Where the push lay in a spool or in line before it was planned, the

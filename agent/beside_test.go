@@ -122,8 +122,14 @@ func TestPushWaitsForItsRequest(t *testing.T) {
 			}
 		}
 		want("at once", first, second)
+		if why := h.explains(id); !strings.Contains(why, "waits for request 7") {
+			t.Errorf("while it waits it is explained as %q", why)
+		}
 		time.Sleep(50 * time.Second)
 		want("while the request may tell", first, second)
+		if n := h.creates.Load(); n != 2 {
+			t.Errorf("runs were created %d times, want each once", n)
+		}
 		time.Sleep(12 * time.Second)
 		want("when it told nothing", first, "either for push of b", second)
 		synctest.Wait()

@@ -63,6 +63,7 @@ type house struct {
 	work    *memq.Queue[agent.Attempt]
 	made    int
 	looks   atomic.Int64 // how often a lane was looked at
+	creates atomic.Int64 // how often a run was to be created
 
 	keepRuns  time.Duration // after their end; 0: for ever
 	runsBytes int64         // that ended runs may hold; 0: any number
@@ -164,6 +165,11 @@ func (s *sickStore) Save(ctx context.Context, r, next run.Run) (run.Run, bool, e
 		}
 	}
 	return s.Store.Save(ctx, r, next)
+}
+
+func (s *sickStore) Create(ctx context.Context, r run.Run) (run.Run, error) {
+	s.h.creates.Add(1)
+	return s.Store.Create(ctx, r)
 }
 
 func (s *sickStore) Lane(ctx context.Context, name string) (run.Lane, error) {

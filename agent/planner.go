@@ -57,6 +57,11 @@ func (a *Agent) planDelivery(ctx context.Context, id string, tries int) error {
 	if err != nil {
 		return a.refuse(ctx, rec.ID, err)
 	}
+	return a.planEvent(ctx, rec, event, cause, tries)
+}
+
+// planEvent makes runs of an event that a delivery tells.
+func (a *Agent) planEvent(ctx context.Context, rec inbox.Record, event triggers.Event, cause run.Cause, tries int) error {
 	noted, err := a.note(ctx, rec.Delivery, event, cause)
 	if err != nil {
 		return err
@@ -73,24 +78,34 @@ func (a *Agent) planDelivery(ctx context.Context, id string, tries int) error {
 		a.cfg.Metrics.EventPlanned("failed")
 		return err
 	}
+	if b.waits {
+		return a.waitBeside(ctx, p, runs)
+	}
+	if event.Kind == triggers.Deletion && cause.Kind == causeDelivery {
+		if p.Explanations, err = a.deleted(ctx, event, p.Explanations); err != nil {
+			return err
+		}
+	}
+	if err := a.start(ctx, p, runs); err != nil {
+		return err
+	}
+	if err := a.unask(ctx, event, b.silent); err != nil {
+		return err
+	}
+	return a.settle(ctx, rec.ID, "planned", inbox.Outcome{})
+}
+
+// start saves the runs that came of an event, and then what was made of it.
+func (a *Agent) start(ctx context.Context, p store.Plan, runs []*run.Snapshot) error {
 	for _, r := range runs {
 		if err := a.Create(ctx, r); err != nil {
 			return err
 		}
 	}
-	if b.waits {
-		if tries == 1 {
-			a.cfg.Log.InfoContext(ctx, "push waits for its request", "delivery", rec.ID, "repo", event.Repo.Name)
-		}
-		return later{askEvery}
-	}
-	if err := a.unask(ctx, event, b.silent); err != nil {
-		return err
-	}
 	if err := a.cfg.Plans.SavePlan(ctx, p); err != nil {
 		return fmt.Errorf("save plan: %w", err)
 	}
-	return a.settle(ctx, rec.ID, "planned", inbox.Outcome{})
+	return nil
 }
 
 // refuse notes on the delivery that it cannot be planned, and why. It is buried, so that it can be tried again by hand
@@ -147,14 +162,14 @@ func (a *Agent) Create(ctx context.Context, plan *run.Snapshot) error {
 	r, _ := run.New(plan)
 	r, err := a.cfg.Runs.Create(ctx, r)
 	if errors.Is(err, store.ErrExists) {
-		return nil
+		return a.goneMeanwhile(ctx, plan) // whoever created it may have died before it looked
 	}
 	if err != nil {
 		return fmt.Errorf("create run: %w", err)
 	}
 	a.cfg.Log.InfoContext(ctx, "run created", "run", plan.ID, "pipeline", plan.Pipeline, "repo", plan.Event.Repo.Name, "state", r.State)
 	a.performed(ctx, r, r.Outstanding())
-	return nil
+	return a.goneMeanwhile(ctx, plan)
 }
 
 // settle notes what became of a delivery, now. outcome is the word for it in numbers and in the log.

@@ -18,12 +18,17 @@ const (
 	Drop          = "drop"           // it is canceled
 )
 
+// Keep lets the runs of a branch or tag go on that is deleted, CancelRunning ends them.
+const Keep = "keep"
+
 // Concurrency says how many runs of a group there are at once, and what becomes of more. Groups are a repository's own.
 type Concurrency struct {
 	Group    string `json:"group,omitempty"`     // pattern, see ConcurrencyOf; "": the pipeline and the ref
 	Limit    int    `json:"limit,omitempty"`     // runs at once; 0: 1
 	WhenFull string `json:"when_full,omitempty"` // Queue, CancelRunning or Drop; "": CancelRunning for requests, Queue for the rest
 	MaxQueue int    `json:"max_queue,omitempty"` // runs that wait at once; 0: 20
+
+	WhenDeleted string `json:"when_deleted,omitempty"` // Keep or CancelRunning: the runs of a ref that is deleted; "": Keep
 }
 
 const (
@@ -31,7 +36,7 @@ const (
 	defaultQueue = 20
 )
 
-// ConcurrencyOf is what holds for a run of the pipeline for this event, with nothing left open. {name} in the group
+// ConcurrencyOf is what holds for a run of the pipeline for this event, with nothing left open that the event decides. {name} in the group
 // stands for the same words as in a version, but as they are: two branches are never one. A group that comes out empty
 // is that of the pipeline and the ref, which no other pipeline has by itself: a pipeline's name has no space in it.
 func (p Pipeline) ConcurrencyOf(e triggers.Event) Concurrency {
@@ -46,7 +51,11 @@ func (p Pipeline) ConcurrencyOf(e triggers.Event) Concurrency {
 }
 
 func (c Concurrency) String() string {
-	return fmt.Sprintf("%s, %d at a time, when_full: %s", c.Label(), c.Limit, c.WhenFull)
+	line := fmt.Sprintf("%s, %d at a time, when_full: %s", c.Label(), c.Limit, c.WhenFull)
+	if c.WhenDeleted == CancelRunning {
+		line += ", when_deleted: " + c.WhenDeleted
+	}
+	return line
 }
 
 // Label is the group for people: bounded, and quoted where it is no plain word.
@@ -59,6 +68,8 @@ func (d *decoder) concurrency(c *Concurrency) read {
 			"limit":     d.count(&c.Limit, "`limit`", 1, maxLimit),
 			"when_full": d.choice(&c.WhenFull, "`when_full`", Queue, CancelRunning, Drop),
 			"max_queue": d.count(&c.MaxQueue, "`max_queue`", 1, maxLimit),
+
+			"when_deleted": d.choice(&c.WhenDeleted, "`when_deleted`", Keep, CancelRunning),
 		})
 	}
 }

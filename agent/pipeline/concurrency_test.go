@@ -18,7 +18,7 @@ func TestConcurrencyOf(t *testing.T) {
 	tag.Kind, tag.Ref = triggers.Tag, "refs/tags/v1"
 	request := pushed("feature/x", "")
 	request.Kind, request.Ref, request.Request = triggers.PullRequest, "refs/pull/7/head", &triggers.Request{Number: 7}
-	full := pipeline.Concurrency{Group: "deploy", Limit: 3, WhenFull: "drop", MaxQueue: 5}
+	full := pipeline.Concurrency{Group: "deploy", Limit: 3, WhenFull: "drop", MaxQueue: 5, WhenDeleted: "cancel_running"}
 	tests := map[string]struct {
 		says  pipeline.Concurrency
 		event triggers.Event

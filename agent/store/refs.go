@@ -39,6 +39,8 @@ type Refs interface {
 	Due(ctx context.Context, at time.Time, limit int) ([]Watch, error)
 	// Sights returns what is noted of a repository, by ref.
 	Sights(ctx context.Context, forge, repo string) (map[string]Sight, error)
+	// Latest returns what was heard last of one ref; the zero Sight if nothing is noted of it.
+	Latest(ctx context.Context, forge, repo, ref string) (Sight, error)
 	// Looked ends a look: it keeps what w says of what was seen, notes the refs of found that nothing is noted of, forgets
 	// those of gone that a deletion was the last of, and makes the repository due at next, or at what Note said meanwhile
 	// if that is sooner.

@@ -182,6 +182,16 @@ func (r *Refs) Sights(_ context.Context, forge, repo string) (map[string]store.S
 	return sights, nil
 }
 
+// Latest keeps the contract.
+func (r *Refs) Latest(_ context.Context, forge, repo, ref string) (store.Sight, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if w := r.repos[name{forge, repo}]; w != nil && w.sights[ref] != nil {
+		return w.sights[ref].Sight, nil
+	}
+	return store.Sight{}, nil
+}
+
 // Looked keeps the contract.
 func (r *Refs) Looked(_ context.Context, looked store.Watch, l store.Look) error {
 	r.mu.Lock()

@@ -190,15 +190,38 @@ func (r *Refs) Sights(ctx context.Context, forge, repo string) (map[string]store
 	}
 	sights := make(map[string]store.Sight, len(values))
 	for ref, value := range values {
-		var s sight
-		if err := decode(value, &s); err != nil {
+		if sights[ref], err = sightOf(value); err != nil {
 			return nil, fmt.Errorf("read %s of %s: %w", ref, repo, err)
-		}
-		sights[ref] = store.Sight{
-			Before: s.Before, After: s.After, Hook: s.Hook, Delivery: s.Delivery, At: time.UnixMilli(s.At).UTC(), Recovered: s.Recovered,
 		}
 	}
 	return sights, nil
+}
+
+// Latest keeps the contract. One round trip.
+func (r *Refs) Latest(ctx context.Context, forge, repo, ref string) (store.Sight, error) {
+	value, err := r.rdb.HGet(ctx, keyRefs+called(forge, repo), ref).Result()
+	if errors.Is(err, redis.Nil) {
+		return store.Sight{}, nil
+	}
+	var latest store.Sight
+	if err == nil {
+		latest, err = sightOf(value)
+	}
+	if err != nil {
+		return latest, fmt.Errorf("read %s of %s: %w", ref, repo, err)
+	}
+	return latest, nil
+}
+
+// sightOf reads what note.lua and looked.lua write.
+func sightOf(value string) (store.Sight, error) {
+	var s sight
+	if err := decode(value, &s); err != nil {
+		return store.Sight{}, err
+	}
+	return store.Sight{
+		Before: s.Before, After: s.After, Hook: s.Hook, Delivery: s.Delivery, At: time.UnixMilli(s.At).UTC(), Recovered: s.Recovered,
+	}, nil
 }
 
 // Looked keeps the contract. One round trip.

@@ -52,8 +52,12 @@ func TestRefsTripsAndKeys(t *testing.T) {
 	heard := store.Heard{Repo: repo, Ref: "refs/heads/main", Sight: store.Sight{After: "a", Delivery: "d1", At: at}, Look: at}
 	watch := store.Watch{Repo: repo, Due: at}
 	verbs := map[string]func(context.Context) error{
-		"note":   func(ctx context.Context) error { _, err := r.Note(ctx, heard); return err },
-		"due":    func(ctx context.Context) error { _, err := r.Due(ctx, at, 9); return err },
+		"note": func(ctx context.Context) error { _, err := r.Note(ctx, heard); return err },
+		"due":  func(ctx context.Context) error { _, err := r.Due(ctx, at, 9); return err },
+		"latest": func(ctx context.Context) error {
+			_, err := r.Latest(ctx, "gitea", "shop/api", "refs/heads/main")
+			return err
+		},
 		"sights": func(ctx context.Context) error { _, err := r.Sights(ctx, "gitea", "shop/api"); return err },
 		"looked": func(ctx context.Context) error {
 			return r.Looked(ctx, watch, store.Look{Found: map[string]string{"refs/heads/x": "a"}, Next: at})

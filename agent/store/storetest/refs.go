@@ -86,6 +86,9 @@ func (r *refs) sights(repo store.Repo) map[string]string {
 	}
 	after := map[string]string{}
 	for ref, s := range sights {
+		if latest, err := r.there.Latest(r.t.Context(), repo.Forge, repo.Name, ref); err != nil || latest != s {
+			r.t.Errorf("latest of %s: got %+v, %v, want %+v", ref, latest, err, s)
+		}
 		after[ref] = s.After
 	}
 	return after
@@ -414,6 +417,9 @@ func drops(t *testing.T, r *refs) {
 	r.looked(w, store.Look{Next: start, Found: map[string]string{"refs/heads/x": "a"}})
 	if got := r.due(time.Hour, 9); len(got) != 0 || len(r.sights(shop)) != 0 {
 		t.Errorf("got %v and %v, want nothing", got, r.sights(shop))
+	}
+	if latest, err := r.there.Latest(t.Context(), shop.Forge, shop.Name, "refs/heads/main"); err != nil || latest != (store.Sight{}) {
+		t.Errorf("latest: got %+v, %v, want nothing", latest, err)
 	}
 	r.note(heard{id: "g1", before: "a", after: "b", recovered: true}) // the look that found it was begun before
 	if got := r.due(time.Hour, 9); len(got) != 0 || len(r.sights(shop)) != 0 {
