@@ -143,12 +143,18 @@ func (s *server) run(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	shown := runOf(found, s.cfg.URL)
+	shown.Tellings = tellingsOf(found)
 	if found.Held() {
 		lane, err := s.cfg.Runs.Lane(r.Context(), found.Plan.Lane.Name)
 		if err != nil {
 			return err
 		}
 		shown.Lane.Position, shown.Lane.Before = lane.Position(found.Plan.ID)
+		for _, one := range lane {
+			if one.Held() {
+				shown.Lane.Waiting++
+			}
+		}
 	}
 	return answer(w, http.StatusOK, shown)
 }
@@ -188,6 +194,7 @@ func (s *server) delivery(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	d.Headers = rec.Header
 	return answer(w, http.StatusOK, d)
 }
 

@@ -149,7 +149,7 @@ func red() []run.Fact {
 // deliver keeps a delivery, and settles it unless o is nil.
 func (h *house) deliver(nth int, o *inbox.Outcome) triggers.Delivery {
 	h.t.Helper()
-	d := triggers.Delivery{ID: fmt.Sprintf("d%d", nth), Forge: "gitea", Key: fmt.Sprintf("key-%d", nth), Kind: "push", Body: []byte("{}"), At: start.Add(time.Duration(nth) * time.Second)}
+	d := triggers.Delivery{ID: fmt.Sprintf("d%d", nth), Forge: "gitea", Key: fmt.Sprintf("key-%d", nth), Kind: "push", Header: http.Header{"X-Gitea-Event": {"push"}}, Body: []byte("{}"), At: start.Add(time.Duration(nth) * time.Second)}
 	if _, err := h.inbox.Keep(h.t.Context(), d); err != nil {
 		h.t.Fatal(err)
 	}
@@ -227,16 +227,60 @@ func TestDeliveryStates(t *testing.T) {
 	h.deliver(2, &inbox.Outcome{At: start})
 	h.deliver(3, &inbox.Outcome{At: start, Error: "no commit"})
 	h.deliver(4, &inbox.Outcome{At: start, Error: "a star", Ignored: true})
+	h.deliver(6, &inbox.Outcome{At: start, Error: "duplicate", Ignored: true, First: "d2"})
 	if _, err := h.inbox.Keep(t.Context(), triggers.Delivery{ID: "d5", Forge: "gitea", Key: "key-5", Kind: "star", Ignored: "nothing to act on", At: start.Add(time.Minute)}); err != nil {
 		t.Fatal(err)
 	}
 	var got []string
 	for _, d := range read[api.Page[api.Delivery]](h, "/api/v1/deliveries").Items {
-		got = append(got, strings.TrimSpace(d.ID+" "+d.State+" "+d.Error))
+		got = append(got, strings.TrimSpace(strings.Join([]string{d.ID, d.State, d.Error, d.DuplicateOf}, " ")))
 	}
-	want := []string{"d5 ignored nothing to act on", "d4 ignored a star", "d3 failed no commit", "d2 planned", "d1 accepted"}
+	want := []string{"d5 ignored nothing to act on", "d6 duplicate duplicate d2", "d4 ignored a star", "d3 failed no commit", "d2 planned", "d1 accepted"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("deliveries (-want +got):\n%s", diff)
+	}
+}
+
+// TestOriginIsShown: what came from no forge says so, of the delivery and of its run.
+func TestOriginIsShown(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	h.deliver(1, &inbox.Outcome{At: start})
+	found := snapshot(1)
+	found.Event.Recovered, found.Cause = true, run.Cause{Kind: "replay", ID: "d7"}
+	h.create(found)
+	if err := h.store.SavePlan(t.Context(), store.Plan{Delivery: "d1", Event: found.Event, Cause: found.Cause, At: start}); err != nil {
+		t.Fatal(err)
+	}
+	if d := read[api.Delivery](h, "/api/v1/deliveries/d1"); !d.Recovered || d.ReplayOf != "d7" {
+		t.Errorf("got %+v, want it recovered, and a replay of d7", d)
+	}
+	if r := read[api.Run](h, "/api/v1/runs/run1"); !r.Recovered || r.Cause != found.Cause {
+		t.Errorf("got %+v, want it recovered, and its cause", r)
+	}
+}
+
+// TestTellings: of one run all that was told, the newest first; in lists what was told last.
+func TestTellings(t *testing.T) {
+	t.Parallel()
+	h := newHouse(t)
+	r, _ := run.New(snapshot(1))
+	r.Told = []run.Told{
+		{To: run.StatusListener, State: "pending", At: start, Context: "millrace/build", Text: "waiting", Took: 84 * time.Millisecond, Status: 201, Tries: 1},
+		{To: run.StatusListener, State: "running", At: start.Add(time.Second), Error: "502", Again: true, Tries: 4},
+	}
+	if _, err := h.store.Create(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	got := read[api.Run](h, "/api/v1/runs/run1")
+	if len(got.Tellings) != 2 || got.Tellings[0].State != "running" || !got.Tellings[0].Again || got.Tellings[1].TookMS != 84 || got.Tellings[1].Status != 201 {
+		t.Errorf("got %+v, want both, the newest first", got.Tellings)
+	}
+	if got.Status == nil || got.Status.State != "pending" || got.Status.Error != "" {
+		t.Errorf("got %+v, want what the forge knows", got.Status)
+	}
+	if page := read[api.Page[api.Run]](h, "/api/v1/runs"); page.Items[0].Tellings != nil {
+		t.Errorf("a list tells %+v", page.Items[0].Tellings)
 	}
 }
 

@@ -1,11 +1,13 @@
 package api
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 
 	"github.com/millrace-ci/millrace/agent/run"
+	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/queue"
 )
 
@@ -17,6 +19,9 @@ type Dead struct {
 	Run      string `json:"run,omitempty"`      // whose state could not be told, or
 	Task     string `json:"task,omitempty"`     // whose attempt could not be brought to its end
 	Attempt  int    `json:"attempt,omitempty"`
+	Pipeline string `json:"pipeline,omitempty"` // of that run, if it is still kept, and
+	Repo     string `json:"repo,omitempty"`     // where it is from
+	Ref      string `json:"ref,omitempty"`
 	Error    string `json:"error"`
 	Tries    int    `json:"tries"`
 	PushedAt stamp  `json:"pushed_at"`
@@ -43,9 +48,27 @@ func (s *server) dead(w http.ResponseWriter, r *http.Request) error {
 	}
 	page := Page[Dead]{Items: make([]Dead, len(items)), Next: next}
 	for i, d := range items {
-		page.Items[i] = deadOf(d)
+		if page.Items[i], err = s.about(r.Context(), deadOf(d)); err != nil {
+			return err
+		}
 	}
 	return answer(w, http.StatusOK, page)
+}
+
+// about adds what people know the item's run by.
+func (s *server) about(ctx context.Context, d Dead) (Dead, error) {
+	if d.Run == "" {
+		return d, nil
+	}
+	found, err := s.cfg.Runs.Load(ctx, d.Run)
+	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrUnreadable) {
+		return d, nil
+	}
+	if err != nil {
+		return d, err
+	}
+	d.Pipeline, d.Repo, d.Ref = found.Plan.Pipeline, found.Plan.Event.Repo.Name, found.Plan.Event.Ref
+	return d, nil
 }
 
 // retry does again what was given up.

@@ -64,6 +64,7 @@ func (h *house) bury(id string, about run.Reference) {
 func TestDeadShape(t *testing.T) {
 	t.Parallel()
 	h := newHouse(t)
+	h.create(snapshot(1))
 	h.bury("d1", run.Reference{Line: "plan", Delivery: "d1"})
 	h.bury("mr-1", run.Reference{Line: "work-local", Run: "run1", Task: "unit", Attempt: 2})
 	h.bury("run2", run.Reference{Line: "report", Run: "run2"})

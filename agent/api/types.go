@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"time"
 
 	"github.com/millrace-ci/millrace/agent/pipeline"
@@ -38,8 +39,10 @@ type Run struct {
 	Trigger    string             `json:"trigger"` // kind of the event
 	Actor      string             `json:"actor"`   // account that caused it
 	Cause      run.Cause          `json:"cause"`
+	Recovered  bool               `json:"recovered,omitempty"` // no delivery told of it: a look at the repository found it
 	Problems   []pipeline.Problem `json:"problems,omitempty"`
-	Status     *Told              `json:"status"` // what the forge was told last
+	Status     *Told              `json:"status"`             // what the forge was told last
+	Tellings   []Telling          `json:"tellings,omitempty"` // who was told what, the newest first; not in lists
 	Stages     []Stage            `json:"stages"`
 }
 
@@ -49,6 +52,7 @@ type Lane struct {
 	Limit    int    `json:"limit"`
 	WhenFull string `json:"when_full"`
 	Position int    `json:"position,omitempty"` // among those that wait, from 1
+	Waiting  int    `json:"waiting,omitempty"`  // how many these are
 	Before   string `json:"before,omitempty"`   // id of the run directly before it
 }
 
@@ -107,8 +111,11 @@ type Delivery struct {
 	Kind         string        `json:"kind"`
 	At           stamp         `json:"at"`
 	PlannedAt    stamp         `json:"planned_at"`
-	State        string        `json:"state"` // accepted, planned, ignored or failed
-	Error        string        `json:"error"` // why it could not be planned, or was ignored
+	State        string        `json:"state"`                  // accepted, planned, duplicate, ignored or failed
+	Error        string        `json:"error"`                  // why it could not be planned, or was ignored
+	DuplicateOf  string        `json:"duplicate_of,omitempty"` // the delivery that told of the same before
+	ReplayOf     string        `json:"replay_of,omitempty"`    // the delivery that was planned again
+	Recovered    bool          `json:"recovered,omitempty"`    // nobody delivered it: a look at the repository found it
 	URL          string        `json:"url"`
 	Repo         string        `json:"repo"`
 	Ref          string        `json:"ref"`
@@ -116,6 +123,7 @@ type Delivery struct {
 	Message      string        `json:"message"`
 	Actor        string        `json:"actor"`
 	Explanations []Explanation `json:"explanations"`
+	Headers      http.Header   `json:"headers,omitempty"` // those that are kept; not in lists
 }
 
 // Explanation is why one pipeline did or did not match, as answers show it.
@@ -133,7 +141,7 @@ func runOf(r run.Run, base string) Run {
 	out := Run{
 		ID: p.ID, Pipeline: p.Pipeline, File: p.File, Repo: e.Repo.Name, Ref: e.Ref, Branch: e.Branch, Commit: e.After, Version: p.Version,
 		State: r.State, Reason: r.Reason, CreatedAt: stamp(p.CreatedAt), AdmittedAt: stamp(r.AdmittedAt), StartedAt: stamp(r.StartedAt), EndedAt: stamp(r.EndedAt),
-		Delivery: e.Delivery, URL: base + "/runs/" + p.ID, Trigger: string(e.Kind), Actor: e.Sender, Cause: p.Cause,
+		Delivery: e.Delivery, URL: base + "/runs/" + p.ID, Trigger: string(e.Kind), Actor: e.Sender, Cause: p.Cause, Recovered: e.Recovered,
 		Problems: p.Problems, Stages: make([]Stage, len(p.Stages)),
 	}
 	if p.Lane != nil {
@@ -150,7 +158,7 @@ func runOf(r run.Run, base string) Run {
 		stage.Tasks = append(stage.Tasks, taskOf(t, &p.Stages[t.Stage].Tasks[t.Place]))
 	}
 	for _, t := range r.Told {
-		if t.To == run.StatusListener {
+		if t.To == run.StatusListener && !t.Again {
 			out.Status = &Told{State: t.State, At: stamp(t.At), Error: t.Error}
 		}
 	}
@@ -179,11 +187,17 @@ func taskOf(t run.Task, p *run.TaskPlan) Task {
 	return task
 }
 
+// causeReplay is the kind of run.Cause of what was planned again.
+const causeReplay = "replay"
+
 func deliveryOf(rec inbox.Record, p store.Plan, base string) Delivery {
 	d := Delivery{
 		ID: rec.ID, Forge: rec.Forge, Key: rec.Key, Kind: rec.Kind, At: stamp(rec.At), State: "accepted", URL: base + "/deliveries/" + rec.ID,
 		Repo: p.Event.Repo.Name, Ref: p.Event.Ref, Commit: p.Event.After, Message: p.Event.Message, Actor: p.Event.Sender,
-		Explanations: make([]Explanation, len(p.Explanations)),
+		Recovered: p.Event.Recovered, Explanations: make([]Explanation, len(p.Explanations)),
+	}
+	if p.Cause.Kind == causeReplay {
+		d.ReplayOf = p.Cause.ID
 	}
 	for i, e := range p.Explanations {
 		d.Explanations[i] = Explanation{Pipeline: e.Pipeline, File: e.File, Matched: e.Matched, Reason: e.Reason, Run: e.Run}
@@ -194,6 +208,8 @@ func deliveryOf(rec inbox.Record, p store.Plan, base string) Delivery {
 	case o == nil:
 	case o.Error == "":
 		d.State, d.PlannedAt = "planned", stamp(o.At)
+	case o.First != "":
+		d.State, d.Error, d.DuplicateOf, d.PlannedAt = "duplicate", o.Error, o.First, stamp(o.At)
 	case o.Ignored:
 		d.State, d.Error, d.PlannedAt = "ignored", o.Error, stamp(o.At)
 	default:
