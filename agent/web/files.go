@@ -16,12 +16,13 @@ var pages embed.FS
 //go:embed static
 var static embed.FS
 
-// parse reads the pages, each with the layout around it. It panics when one is not a template: they are embedded.
+// parse reads the pages, each with the layout around it and the parts that several share. It panics when one is not a
+// template: they are embedded.
 func parse(words template.FuncMap) map[string]*template.Template {
 	parsed := map[string]*template.Template{}
-	for _, name := range []string{"runs", "run", "deliveries", "delivery", "problem"} {
+	for _, name := range []string{"runs", "run", "deliveries", "delivery", "rehearsal", "dead", "problem"} {
 		t := template.New("layout.html").Funcs(words)
-		parsed[name] = template.Must(t.ParseFS(pages, "pages/layout.html", "pages/"+name+".html"))
+		parsed[name] = template.Must(t.ParseFS(pages, "pages/layout.html", "pages/parts.html", "pages/"+name+".html"))
 	}
 	return parsed
 }

@@ -3,6 +3,8 @@ package web_test
 import (
 	"context"
 	"fmt"
+	"net/http"
+	"net/url"
 	"regexp"
 	"strings"
 	"testing"
@@ -27,23 +29,32 @@ func tell(s *site, words string) string {
 	e := &p.Event
 	e.Message, e.Author.Name, e.Sender, e.Branch, e.Ref, e.Repo.Name = words, words, words, words, "refs/heads/"+words, words
 	p.Pipeline, p.File, p.Stages[0].Name = words, words, words
+	s.told = p
 	r := life(s.t, p, "unit", "unit-")
 	r.Reason, r.Tasks[0].Reason, r.Tasks[0].Summary = words, words, words
 	r.Tasks[0].Outputs = map[string]string{words: words}
-	r.Told = []run.Told{{To: run.StatusListener, State: words, At: now, Error: words}}
+	r.Told = []run.Told{
+		{To: words, State: words, Context: words, Said: words, Text: words, Answer: words, At: now},
+		{To: run.StatusListener, State: words, At: now, Error: words},
+	}
 	s.keep(r)
 	s.write(p.ID, "unit", strings.ReplaceAll(words, "\n", " "))
 	bad := broken(2)
 	bad.Problems = []pipeline.Problem{{File: words, Message: words, Quote: words}}
 	failed, _ := run.New(bad)
 	s.keep(failed)
-	d := triggers.Delivery{ID: "dx", Forge: words, Key: words, Kind: words, Body: []byte("{}"), At: now}
+	d := triggers.Delivery{ID: "dx", Forge: words, Key: words, Kind: words, Header: http.Header{words: {words}}, Body: []byte("{}"), At: now}
 	_, err := s.inbox.Keep(s.t.Context(), d)
 	s.must(err)
 	s.must(s.inbox.Settle(s.t.Context(), "dx", inbox.Outcome{At: now, Error: words}))
 	s.must(s.store.SavePlan(s.t.Context(), store.Plan{Delivery: "dx", Event: *e, Explanations: []store.Explained{explained(words, words, words)}}))
+	s.bury("dx", run.Reference{Line: "plan", Delivery: "dx"}, words)
+	s.bury("mr-1", run.Reference{Line: "work-local", Run: p.ID, Task: words, Attempt: 1}, words)
+	s.bury(p.ID, run.Reference{Line: "report", Run: p.ID}, words)
 	var all strings.Builder
-	for _, path := range []string{"/", "/runs/" + p.ID, "/runs/" + bad.ID, "/deliveries", "/deliveries/dx"} {
+	all.Write(s.send("/deliveries/dx/replay", url.Values{"do": {"rehearse"}, "ref": {"told"}}).Body.Bytes())
+	all.Write(s.send("/deliveries/dx/replay", url.Values{"do": {"replay"}, "ref": {"x" + words[:min(len(words), 200)]}}).Body.Bytes())
+	for _, path := range []string{"/", "/runs/" + p.ID, "/runs/" + bad.ID, "/deliveries", "/deliveries/dx", "/dead"} {
 		all.Write(s.get(path).Body.Bytes())
 	}
 	return all.String()

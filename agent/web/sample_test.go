@@ -21,6 +21,7 @@ import (
 	"github.com/millrace-ci/millrace/agent/store/memstore"
 	"github.com/millrace-ci/millrace/agent/template"
 	"github.com/millrace-ci/millrace/agent/web"
+	"github.com/millrace-ci/millrace/queue"
 	"github.com/millrace-ci/millrace/runners"
 	"github.com/millrace-ci/millrace/triggers"
 	"github.com/millrace-ci/millrace/triggers/inbox"
@@ -32,13 +33,16 @@ var look = flag.String("look", "", "serve the sample's pages at this address unt
 // now is when all pages are asked for.
 var now = time.Date(2026, 11, 23, 9, 30, 0, 0, time.UTC)
 
-// site is a page over stores in memory.
+// site is a page over stores in memory. It is its own Actions, see actions_test.go.
 type site struct {
-	t     *testing.T
-	store *memstore.Store
-	inbox *meminbox.Inbox
-	logs  *memlogs.Logs
-	page  http.Handler
+	t      *testing.T
+	store  *memstore.Store
+	inbox  *meminbox.Inbox
+	logs   *memlogs.Logs
+	buried []queue.Dead[run.Reference]
+	asked  []string      // what its actions were asked for
+	told   *run.Snapshot // what a rehearsal at revision `told` comes to
+	page   http.Handler
 }
 
 func newSite(t *testing.T) *site {
@@ -50,7 +54,7 @@ func newSite(t *testing.T) *site {
 
 func (s *site) config() web.Config {
 	return web.Config{
-		Runs: s.store, Plans: s.store, Inbox: s.inbox, Logs: s.logs,
+		Runs: s.store, Plans: s.store, Inbox: s.inbox, Logs: s.logs, Actions: s,
 		Now: func() time.Time { return now }, Log: slog.New(slog.DiscardHandler),
 	}
 }
@@ -126,6 +130,9 @@ func plan(pipelineName string, minutes int, stages ...string) *run.Snapshot {
 func life(t *testing.T, s *run.Snapshot, words ...string) run.Run {
 	t.Helper()
 	r, _ := run.New(s)
+	if len(words) > 0 {
+		r = store.Admitted(r)
+	}
 	at := s.CreatedAt
 	tell := func(f run.Fact) {
 		t.Helper()
@@ -170,7 +177,14 @@ func retrying(s *run.Snapshot) *run.Snapshot {
 // told is the run after its commit status was set, or given up when reason is not "".
 func told(t *testing.T, r run.Run, reason string) run.Run {
 	t.Helper()
-	next, _, err := r.Apply(run.Told{To: run.StatusListener, State: r.Telling(), At: now, Error: reason})
+	said := run.Told{
+		To: run.StatusListener, State: r.Telling(), At: now, Error: reason, Context: "millrace/" + r.Plan.Pipeline, Text: r.Line(),
+		Took: 84 * time.Millisecond, Status: http.StatusCreated, Tries: 1,
+	}
+	if reason != "" {
+		said.Status, said.Tries = http.StatusForbidden, 3
+	}
+	next, _, err := r.Apply(said)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +197,8 @@ func (s *site) deliver(minutes int, kind string, o *inbox.Outcome, explained ...
 	e := push(minutes)
 	d := triggers.Delivery{
 		ID: e.Delivery, Forge: "gitea", Key: "f47ac10b-58cc-4372-a567-0e02b2c3d479-" + e.ID, Kind: kind, Body: []byte("{}"),
-		At: now.Add(-time.Duration(minutes) * time.Minute),
+		Header: http.Header{"Content-Type": {"application/json"}, "X-Gitea-Event": {kind}, "X-Gitea-Delivery": {"f47ac10b-58cc-4372-a567-0e02b2c3d479"}},
+		At:     now.Add(-time.Duration(minutes) * time.Minute),
 	}
 	_, err := s.inbox.Keep(s.t.Context(), d)
 	s.must(err)
@@ -254,12 +269,59 @@ func (s *site) fill() map[string]string {
 		explained("docs", `no changed file matches paths "docs/**" (api/basket.go, api/basket_test.go)`, ""), explained("release", "a push, and this pipeline asks only for tag", ""))
 	s.deliver(30, "pull_request", &inbox.Outcome{At: now, Error: "the payload names no head commit: field pull_request.head.sha is missing"})
 	s.deliver(31, "star", &inbox.Outcome{At: now, Error: "a star starts nothing", Ignored: true})
+	s.fillLane()
+	s.fillDeliveries()
+	s.bury("devent30", run.Reference{Line: "plan", Delivery: "devent30"}, "the payload names no head commit: field pull_request.head.sha is missing")
+	s.bury("devent32", run.Reference{Line: "plan", Delivery: "devent32"}, "given up: read definitions: gitea answers 502 Bad Gateway")
+	s.bury("mr-1", run.Reference{Line: "work-local", Run: failed.Plan.ID, Task: "unit", Attempt: 1}, "given up: the cluster cannot be asked: dial tcp 10.0.0.1:6443: i/o timeout")
+	s.bury(failed.Plan.ID, run.Reference{Line: "report", Run: failed.Plan.ID}, "gitea answers 403: the token may not write to shop/api")
+	s.bury("ggggggggggggggggggga", run.Reference{Line: "report", Run: "ggggggggggggggggggga"}, "gitea answers 404: no such repository")
 	return map[string]string{
-		"runs": "/", "running": "/runs/" + running.Plan.ID, "failed": "/runs/" + failed.Plan.ID, "green": "/runs/" + green.Plan.ID,
+		"runs": "/", "dead": "/dead", "held": "/runs/" + run.ID("held3", "deploy"), "duplicate": "/deliveries/devent33", "replayed": "/deliveries/devent34",
+		"recovered": "/deliveries/devent35", "kindless": "/deliveries/devent36", "running": "/runs/" + running.Plan.ID, "failed": "/runs/" + failed.Plan.ID, "green": "/runs/" + green.Plan.ID,
 		"broken": "/runs/" + bad.Plan.ID, "wide": "/runs/" + wideRun.Plan.ID, "retried": "/runs/" + retried.Plan.ID, "skipped": "/runs/" + skipped.Plan.ID,
 		"deliveries": "/deliveries", "delivery": "/deliveries/devent2", "unplanned": "/deliveries/devent1", "nonsense": "/deliveries/devent30",
 		"missing": "/runs/nothing", "none": "/?state=waiting&repo=shop/web",
 	}
+}
+
+// fillLane keeps the runs of a lane: one that runs and three that wait.
+func (s *site) fillLane() {
+	for i, words := range [][]string{{"rollout"}, nil, nil, nil} {
+		p := plan("deploy", 12-i, "deploy: rollout smoke")
+		p.ID = run.ID(fmt.Sprintf("held%d", i), "deploy")
+		p.Lane = &run.LanePlan{Name: "lane", Concurrency: pipeline.Concurrency{Group: "deploy refs/heads/main", Limit: 1, WhenFull: pipeline.Queue, MaxQueue: 20}}
+		p.Event.After = strings.Repeat(fmt.Sprintf("%da", i+1), 20)
+		s.keep(life(s.t, p, words...))
+	}
+	p := plan("deploy", 14, "deploy: rollout")
+	r := life(s.t, p)
+	r, _, err := r.Apply(run.Cancel{By: "lane", Reason: "superseded by run " + run.ID("held0", "deploy"), At: now})
+	s.must(err)
+	s.keep(r)
+}
+
+// fillDeliveries keeps deliveries of each kind.
+func (s *site) fillDeliveries() {
+	s.deliver(32, "push", &inbox.Outcome{At: now, Error: "given up: read definitions: gitea answers 502 Bad Gateway"})
+	first := "d" + strings.Repeat("a", 16)
+	s.deliver(33, "push", &inbox.Outcome{At: now, Ignored: true, First: first, Error: "duplicate of delivery " + first + ", which told of the same: it starts nothing again"})
+	for minutes, kind := range map[int]string{34: "replay", 35: "recovered"} {
+		p := store.Plan{Event: push(minutes), At: now, Explanations: []store.Explained{explained("build", "push to main", run.ID("held0", "deploy"))}}
+		p.Event.Recovered = kind == "recovered"
+		if kind == "replay" {
+			p.Cause = run.Cause{Kind: "replay", ID: "devent2"}
+		}
+		p.Delivery = p.Event.Delivery
+		_, err := s.inbox.Keep(s.t.Context(), triggers.Delivery{ID: p.Delivery, Forge: "gitea", Key: "millrace:" + kind + ":x", Kind: kind, Body: []byte("{}"), At: now.Add(-time.Duration(minutes) * time.Minute)})
+		s.must(err)
+		s.must(s.inbox.Settle(s.t.Context(), p.Delivery, inbox.Outcome{At: now}))
+		s.must(s.store.SavePlan(s.t.Context(), p))
+	}
+	_, err := s.inbox.Keep(s.t.Context(), triggers.Delivery{
+		ID: "devent36", Forge: "gitea", Key: "k36", Kind: "star", Ignored: "a star is nothing that a pipeline can ask for", At: now.Add(-36 * time.Minute),
+	})
+	s.must(err)
 }
 
 // TestLook serves the sample to people: go test ./agent/web -run Look -timeout 0 -look 127.0.0.1:8090. Without -look

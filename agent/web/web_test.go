@@ -80,8 +80,8 @@ func TestRunsPage(t *testing.T) {
 	_, next, _ := strings.Cut(page, `<p class="more"><a href="`)
 	next, _, _ = strings.Cut(next, `"`)
 	older := s.says(strings.ReplaceAll(next, "&amp;", "&"), "6 days ago")
-	if got := strings.Count(older, `class="row"`); got != 18 {
-		t.Errorf("got %d older rows, want 18", got)
+	if got := strings.Count(older, `class="row"`); got != 23 {
+		t.Errorf("got %d older rows, want 23", got)
 	}
 	s.lacks(older, "data-live", "live.js")
 }
@@ -134,6 +134,55 @@ func TestRunPageOfRetries(t *testing.T) {
 	s.lacks(page, api+`mirror/manifest?attempt=2"`)
 }
 
+// TestRunPageSaysWhyItWaits: where the run stands in its lane, and behind which.
+func TestRunPageSaysWhyItWaits(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	paths := s.fill()
+	page := s.says(paths["held"], "It is number 3 of 3 that wait in its lane, and starts when those before it have ended.",
+		"● running deploy 1a1a1a1a for 11m23s ○ waiting deploy 2a2a2a2a created 11 min ago ○ waiting deploy 3a3a3a3a", "Lane deploy refs/heads/main 1 at a time")
+	s.has(page, `href="/runs/`+run.ID("held2", "deploy")+`"`, "data-live")
+	for n := range 4 {
+		p := plan("deploy", 8-n, "deploy: rollout")
+		p.ID, p.Lane = run.ID(fmt.Sprintf("more%d", n), "deploy"), &run.LanePlan{Name: "lane", Concurrency: pipeline.Concurrency{Group: "g", Limit: 2}}
+		s.keep(life(t, p))
+	}
+	s.says("/runs/"+run.ID("more3", "deploy"), "It is number 7 of 7 that wait in its lane, and starts when fewer than 2 are before it. Before these stand 2 more. ○ waiting deploy 3a3a3a3a")
+	s.lacks(s.says("/runs/"+run.ID("held0", "deploy")), "Why it waits")
+}
+
+// TestRunPageSaysWhatItCameFrom: also of one that made room for another.
+func TestRunPageSaysWhatItCameFrom(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	p := plan("build", 1, "check: unit")
+	p.Cause, p.Event.Recovered = run.Cause{Kind: "replay", ID: "devent7"}, true
+	r, _, err := life(t, p).Apply(run.Cancel{By: "lane", Reason: "superseded by run abcdefghijklmnopqrst", At: now})
+	s.must(err)
+	s.keep(r)
+	page := s.says("/runs/"+p.ID, "push recovered why it ran", "Replay of devent7", "No delivery told of this push", "superseded by run abcdefghijklmnopqrst")
+	s.has(page, `href="/deliveries/devent7"`, `superseded by run <a href="/runs/abcdefghijklmnopqrst">abcdefghijklmnopqrst</a>`)
+}
+
+// TestRunPageSaysWhatWasTold: every telling, the newest first.
+func TestRunPageSaysWhatWasTold(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	paths := s.fill()
+	s.says(paths["green"], "What was told What To When Took Answer succeeded succeeded in 4m19s gitea millrace/build just now 84ms 201")
+	s.says(paths["failed"], "84ms try 3 ✕ given up: gitea answers 403")
+	r := life(t, plan("build", 1, "check: unit"), "unit")
+	r.Told = []run.Told{
+		{To: run.StatusListener, State: "pending", At: now.Add(-time.Hour), Took: 2345 * time.Millisecond, Tries: 1},
+		{To: run.StatusListener, State: "running", At: now, Error: "502 Bad Gateway", Again: true, Tries: 4},
+	}
+	r.ToldBefore = 7
+	page := s.says("/runs/"+s.keep(r).Plan.ID, "running gitea just now – try 4 failed, and is tried again: 502 Bad Gateway pending gitea 1 h ago 2.3s told", "7 more before these.",
+		"Commit status pending 1 h ago")
+	s.lacks(page, `class="alarm"`)
+	s.lacks(s.says(paths["wide"]), "What was told")
+}
+
 func TestRunPageOfABrokenDefinition(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -146,8 +195,8 @@ func TestRunPageSaysLoudlyThatNobodyWasTold(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	paths := s.fill()
-	page := s.says(paths["failed"], "The forge could not be told.", "gitea answers 403: the token may not write to shop/api", "✕ not told")
-	s.has(page, `<p class="alarm">`)
+	page := s.says(paths["failed"], "gitea could not be told of millrace/build .", "gitea answers 403: the token may not write to shop/api", "✕ not told")
+	s.has(page, `<div class="alarm">`)
 	s.says(paths["wide"], "not told yet")
 }
 
@@ -163,8 +212,8 @@ func TestDeliveriesPage(t *testing.T) {
 	page = s.says("/deliveries")
 	_, next, _ := strings.Cut(page, `<p class="more"><a href="`)
 	next, _, _ = strings.Cut(next, `"`)
-	if got := strings.Count(s.says(next), `class="row"`); got != 14 {
-		t.Errorf("got %d older rows, want 14", got)
+	if got := strings.Count(s.says(next), `class="row"`); got != 19 {
+		t.Errorf("got %d older rows, want 19", got)
 	}
 }
 
@@ -181,6 +230,34 @@ func TestDeliveryPage(t *testing.T) {
 	s.says("/deliveries/devent77", "the repository has no pipelines at this commit")
 	s.deliver(78, "push", &inbox.Outcome{At: now}, store.Explained{Explanation: pipeline.Explanation{File: ".millrace/x.yaml", Reason: "cannot be read"}})
 	s.says("/deliveries/devent78", "A file without a name .millrace/x.yaml cannot be read")
+}
+
+// sick is runs that cannot be read.
+type sick struct{ store.Runs }
+
+func (s sick) List(context.Context, store.Filter, string, int) ([]run.Run, string, error) {
+	return []run.Run{run.Unread("aaaaaaaaaaaaaaaaaaaa", now, "it is in form 7")}, "", nil
+}
+
+func (s sick) Load(context.Context, string) (run.Run, error) {
+	return run.Run{}, fmt.Errorf("load run: %w: it is in form 7", store.ErrUnreadable)
+}
+
+// TestUnreadableRuns: they are said to be that, and keep no page from being shown that refers to them.
+func TestUnreadableRuns(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	paths := s.fill()
+	cfg := s.config()
+	cfg.Runs = sick{s.store}
+	s.page = web.New(cfg)
+	s.says("/", "○ unreadable aaaaaaaaaaaaaaaaaaaa this run cannot be read: it is in form 7")
+	s.says("/dead", "not there any more")
+	s.says(paths["delivery"], "See the run")
+	w := s.get(paths["running"])
+	if got := text(w.Body.String()); w.Code != http.StatusInternalServerError || !strings.Contains(got, "This run is kept, and this Millrace cannot read it") {
+		t.Errorf("got %d %q, want 500 and why", w.Code, got)
+	}
 }
 
 // lost is runs that cannot be listed.
@@ -292,15 +369,17 @@ func TestFilesAreKeptByTheirHash(t *testing.T) {
 	}
 }
 
-func TestPageChangesNothing(t *testing.T) {
+func TestOnlyFormsChangeAnything(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
 	paths := s.fill()
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodDelete} {
-		w := httptest.NewRecorder()
-		s.page.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, paths["running"], nil))
-		if w.Code != http.StatusNotFound {
-			t.Errorf("%s: got %d, want 404", method, w.Code)
+		for _, path := range []string{paths["running"], paths["delivery"], "/dead", "/"} {
+			w := httptest.NewRecorder()
+			s.page.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, nil))
+			if w.Code != http.StatusNotFound {
+				t.Errorf("%s %s: got %d, want 404", method, path, w.Code)
+			}
 		}
 	}
 }

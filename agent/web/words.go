@@ -4,18 +4,19 @@ import (
 	"fmt"
 	"html/template"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/store"
-	"github.com/millrace-ci/millrace/triggers/inbox"
 )
 
 // words are what the pages say things with.
 func words(now func() time.Time, f files) template.FuncMap {
 	return template.FuncMap{
+		"again":    func(do, item, says, of, from string) ask { return ask{do, item, says, of, from} },
 		"ago":      func(t time.Time) string { return ago(now().Sub(t)) },
 		"asset":    f.address,
 		"attempt":  func(api, task string, number int) attempt { return attempt{api, task, number} },
@@ -23,16 +24,26 @@ func words(now func() time.Time, f files) template.FuncMap {
 		"first":    firstLine,
 		"iso":      func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
 		"mark":     mark,
+		"lasted":   lasted,
+		"linked":   linked,
 		"next":     nextPage,
-		"outcome":  outcome,
 		"refs":     refName,
 		"said":     said,
 		"short":    short,
 		"stamp":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
+		"size":     size,
 		"states":   states,
-		"status":   stateOf,
 		"took":     func(from, to time.Time) string { return took(from, to, now()) },
 	}
+}
+
+// ask is a form with one button about one thing that was given up.
+type ask struct {
+	Do   string // retry or forget
+	Item string
+	Says string // the button, and
+	Of   string // what it is about, for who cannot see where it stands
+	From string // the page that shows it: run, delivery, or "" for the list
 }
 
 // attempt is one of a task, for links to what is kept of it.
@@ -77,6 +88,17 @@ func took(from, to, now time.Time) string {
 	}
 	text := strings.Replace(d.Truncate(unit).String(), "m0s", "m", 1)
 	return strings.Replace(text, "h0m", "h", 1)
+}
+
+// lasted is how long an exchange with somebody took, "–" where nobody measured.
+func lasted(d time.Duration) string {
+	switch {
+	case d <= 0:
+		return "–"
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(100 * time.Millisecond).String()
 }
 
 func short(commit string) string { return commit[:min(len(commit), 8)] }
@@ -129,50 +151,41 @@ func mark(state any) string {
 		return "●"
 	case string(run.Canceled):
 		return "⊘"
-	case string(run.Skipped), ignored:
+	case string(run.Skipped), ignored, duplicate:
 		return "–"
 	}
 	return "○"
 }
 
-// The states of a delivery, in the API's words; failed is the fourth.
-const (
-	accepted = "accepted" // and not planned yet
-	planned  = "planned"
-	ignored  = "ignored"
-)
+// named are the runs and deliveries that a sentence of ours names.
+var named = regexp.MustCompile(`\brun [a-z2-7]{20}\b|\bdelivery d[a-z2-7]{16}\b`)
 
-func stateOf(r inbox.Record) string {
-	switch {
-	case r.Ignored != "" || r.Planned != nil && r.Planned.Ignored:
-		return ignored
-	case r.Planned == nil:
-		return accepted
-	case r.Planned.Error != "":
-		return string(run.Failed)
+// linked is a text whose runs and deliveries are links to their pages. What else is in it stays text.
+func linked(text string) template.HTML {
+	var out strings.Builder
+	at := 0
+	for _, found := range named.FindAllStringIndex(text, -1) {
+		kind, id, _ := strings.Cut(text[found[0]:found[1]], " ")
+		to := runPath(id)
+		if kind == "delivery" {
+			to = deliveryPath(id)
+		}
+		fmt.Fprintf(&out, `%s%s <a href="%s">%s</a>`, template.HTMLEscapeString(text[at:found[0]]), kind, to, id)
+		at = found[1]
 	}
-	return planned
+	out.WriteString(template.HTMLEscapeString(text[at:]))
+	return template.HTML(out.String()) //nolint:gosec // All but the links, whose ids are of [a-z2-7], is escaped.
 }
 
-// outcome says in a sentence what came of a delivery.
-func outcome(d delivery) string {
+// size says how many bytes something has, in a unit that people read.
+func size(bytes int) string {
 	switch {
-	case d.Ignored != "":
-		return d.Ignored
-	case d.Planned == nil:
-		return "not planned yet"
-	case d.Planned.Error != "":
-		return d.Planned.Error
-	case len(d.Plan.Explanations) == 0:
-		return "the repository has no pipelines at this commit"
+	case bytes < 1<<10:
+		return fmt.Sprintf("%d bytes", bytes)
+	case bytes < 1<<20:
+		return fmt.Sprintf("%.1f KiB", float64(bytes)/(1<<10))
 	}
-	matched := 0
-	for i := range d.Plan.Explanations {
-		if d.Plan.Explanations[i].Matched {
-			matched++
-		}
-	}
-	return fmt.Sprintf("%d of %d pipelines matched", matched, len(d.Plan.Explanations))
+	return fmt.Sprintf("%.1f MiB", float64(bytes)/(1<<20))
 }
 
 // nextPage is the query of the next page of runs.

@@ -28,7 +28,7 @@ func routes(c *config.Config, hooks http.Handler, actions api.Actions, token api
 		cfg := api.Config{URL: c.Server.URL, Runs: m.runs, Plans: m.plans, Inbox: m.inbox, Logs: m.logs, Actions: actions, Token: token, Log: log}
 		mux.Handle("POST "+api.OutputPath, api.NewTasks(cfg)) // tasks have tokens
 		mux.Handle("/api/", api.Guard(c.Server.URL, api.New(cfg)))
-		page := web.New(web.Config{Runs: m.runs, Plans: m.plans, Inbox: m.inbox, Logs: m.logs, Now: time.Now, Log: log})
+		page := web.New(web.Config{Runs: m.runs, Plans: m.plans, Inbox: m.inbox, Logs: m.logs, Actions: actions, Now: time.Now, Log: log})
 		mux.Handle("/", api.Guard(c.Server.URL, page))
 	}
 	return mux
