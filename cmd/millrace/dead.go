@@ -68,13 +68,32 @@ func listDead(ctx context.Context, s streams, cl *client, limit int, output form
 		return err
 	}
 	return output.print(s.out, page, func(out io.Writer) error {
-		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintln(w, "LINE\tID\tGIVEN UP\tTRIES\tWHY")
-		for _, d := range page.Items {
-			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\n", d.Line, d.ID, d.BuriedAt.Time().UTC().Format(time.RFC3339), d.Tries, firstLine(d.Error))
+		if len(page.Items) == 0 {
+			_, err := fmt.Fprintln(out, "nothing was given up: all is well")
+			return err
 		}
-		return w.Flush()
+		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+		fmt.Fprintln(w, "LINE\tID\tWHAT\tGIVEN UP\tTRIES\tWHY")
+		for _, d := range page.Items {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", d.Line, d.ID, about(d), d.BuriedAt.Time().UTC().Format(time.RFC3339), d.Tries, firstLine(d.Error))
+		}
+		if err := w.Flush(); err != nil || page.Next == "" {
+			return err
+		}
+		_, err := fmt.Fprintf(out, "and more: --limit has room for %d\n", limit)
+		return err
 	})
+}
+
+// about says what an item is about, in words that people know it by.
+func about(d api.Dead) string {
+	switch {
+	case d.Pipeline == "":
+		return "-"
+	case d.Task != "":
+		return fmt.Sprintf("%s of %s, %s %s", d.Task, d.Pipeline, d.Repo, d.Ref)
+	}
+	return fmt.Sprintf("%s, %s %s", d.Pipeline, d.Repo, d.Ref)
 }
 
 // firstLine is what a table has room for.

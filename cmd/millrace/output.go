@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 )
@@ -35,13 +37,31 @@ func formatFlag(c *cobra.Command) *format {
 	return &f
 }
 
-// print writes v as JSON, or as text does.
+// print writes v as JSON, or as text does. Text is for a terminal: what strangers put in it is not to command that.
 func (f format) print(w io.Writer, v any, text func(io.Writer) error) error {
 	if f == asText {
-		return text(w)
+		return text(harmless{w})
 	}
 	enc := json.NewEncoder(w)
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(v)
+}
+
+// harmless shows what a terminal would obey, and what reorders text, as [U+001B].
+type harmless struct{ io.Writer }
+
+func (h harmless) Write(p []byte) (int, error) {
+	var out []byte
+	for _, r := range string(p) {
+		if r == '\n' || r == '\t' || unicode.IsGraphic(r) {
+			out = utf8.AppendRune(out, r)
+			continue
+		}
+		out = fmt.Appendf(out, "[U+%04X]", r)
+	}
+	if _, err := h.Writer.Write(out); err != nil {
+		return 0, err
+	}
+	return len(p), nil
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -62,6 +63,28 @@ func replayText(out io.Writer, r api.Replay) error {
 			verdict = "RUNS"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", verdict, e.Pipeline, e.File, e.Reason)
+		for _, would := range r.Runs {
+			if would.File == e.File {
+				wouldDo(w, would)
+			}
+		}
 	}
 	return w.Flush()
+}
+
+// wouldDo says what a run that does not exist would do, in the column of its reason.
+func wouldDo(w io.Writer, r api.Run) {
+	if r.Lane != nil {
+		fmt.Fprintf(w, "\t\t\tin lane %q\n", r.Lane.Group)
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintf(w, "\t\t\t%s\n", p)
+	}
+	for _, s := range r.Stages {
+		var tasks []string
+		for _, t := range s.Tasks {
+			tasks = append(tasks, t.Name)
+		}
+		fmt.Fprintf(w, "\t\t\t%s: %s\n", s.Name, strings.Join(tasks, ", "))
+	}
 }

@@ -23,8 +23,9 @@ func runsCommand(s streams) *cobra.Command {
 	filters := map[string]*string{}
 	c := &cobra.Command{
 		Use: "runs [ID]", Short: "List runs, or show one", Args: arguments(0, 1), GroupID: groupDaemon,
-		Long: `Lists the runs of a daemon, newest first, or shows one with its stages and
-tasks, and the earlier attempts of a task that was retried.`,
+		Long: `Lists the runs of a daemon, newest first, or shows one: what it came from, what
+it waits for and behind which run, its stages and tasks with the attempts of
+those that were retried, and what the forge was told of it.`,
 		Example: `  millrace runs --repo shop/api --state failed
   millrace runs bhfd5xa4oa3o5wkdpt2q
   millrace runs -o json --server http://127.0.0.1:8080`,
@@ -72,18 +73,7 @@ func showRun(ctx context.Context, s streams, cl *client, id string, output forma
 	}
 	return output.print(s.out, r, func(out io.Writer) error {
 		w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-		fmt.Fprintf(w, "%s\t%s  %s\n", r.Pipeline, r.State, r.Reason)
-		fmt.Fprintf(w, "commit\t%.12s of %s, %s by %s\n", r.Commit, r.Repo, r.Ref, r.Actor)
-		if l := r.Lane; l != nil && l.Position > 0 {
-			fmt.Fprintf(w, "lane\t%q: number %d of those that wait, behind run %s\n", l.Group, l.Position, l.Before)
-		}
-		fmt.Fprintf(w, "page\t%s\n", r.URL)
-		if r.Status != nil && r.Status.Error != "" {
-			fmt.Fprintf(w, "status\tNOT told: %s\n", r.Status.Error)
-		}
-		for _, p := range r.Problems {
-			fmt.Fprintf(w, "problem\t%s\n", p)
-		}
+		runHead(w, r)
 		for _, stage := range r.Stages {
 			fmt.Fprintf(w, "\n%s\n", stage.Name)
 			for _, t := range stage.Tasks {
@@ -93,8 +83,70 @@ func showRun(ctx context.Context, s streams, cl *client, id string, output forma
 				}
 			}
 		}
+		if err := w.Flush(); err != nil { // what follows has columns of its own width
+			return err
+		}
+		tellings(w, r.Tellings)
 		return w.Flush()
 	})
+}
+
+// runHead says how a run is, and what it came from.
+func runHead(w io.Writer, r api.Run) {
+	fmt.Fprintf(w, "%s\t%s  %s\n", r.Pipeline, r.State, r.Reason)
+	fmt.Fprintf(w, "commit\t%.12s of %s, %s by %s\n", r.Commit, r.Repo, r.Ref, r.Actor)
+	fmt.Fprintf(w, "cause\t%s\n", causeOf(r))
+	if l := r.Lane; l != nil && l.Position > 0 {
+		fmt.Fprintf(w, "lane\t%q: number %d of %d that wait, behind run %s\n", l.Group, l.Position, l.Waiting, l.Before)
+	}
+	fmt.Fprintf(w, "page\t%s\n", r.URL)
+	if r.Status != nil && r.Status.Error != "" {
+		fmt.Fprintf(w, "status\tNOT told: %s\n", firstLine(r.Status.Error))
+		fmt.Fprintf(w, "\twhen that is mended: millrace dead retry report %s\n", r.ID)
+	}
+	for _, p := range r.Problems {
+		fmt.Fprintf(w, "problem\t%s\n", p)
+	}
+}
+
+// tellings says who was told what, and what came of it, the newest first.
+func tellings(w io.Writer, all []api.Telling) {
+	if len(all) == 0 {
+		return
+	}
+	fmt.Fprintln(w, "\ntold")
+	for _, t := range all {
+		fmt.Fprintf(w, "  %s\t%s\t%s\t%s\t%s\n", t.At.Time().UTC().Format(time.RFC3339), t.Context, t.State, time.Duration(t.TookMS)*time.Millisecond, answerTo(t))
+	}
+}
+
+// answerTo is what came of a telling.
+func answerTo(t api.Telling) string {
+	answer := t.Answer
+	switch {
+	case t.Again:
+		answer = "failed, and is tried again: " + firstLine(t.Error)
+	case t.Error != "":
+		answer = "given up: " + firstLine(t.Error)
+	}
+	if t.Status != 0 {
+		answer = strings.TrimSpace(strconv.Itoa(t.Status) + " " + answer)
+	}
+	if t.Tries > 1 {
+		answer += fmt.Sprintf(" (try %d)", t.Tries)
+	}
+	return answer
+}
+
+// causeOf says what a run came from.
+func causeOf(r api.Run) string {
+	switch {
+	case r.Cause.Kind == "replay":
+		return fmt.Sprintf("replay of delivery %s, kept as %s", r.Cause.ID, r.Delivery)
+	case r.Recovered:
+		return fmt.Sprintf("%s, recovered: no delivery told of it, kept as %s", r.Trigger, r.Delivery)
+	}
+	return fmt.Sprintf("%s, delivery %s", r.Trigger, r.Delivery)
 }
 
 // whyOf is a task's reason, and for how long it waits.
