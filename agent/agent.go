@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-ci/millrace/agent/logs"
+	"github.com/millrace-ci/millrace/agent/mask"
 	"github.com/millrace-ci/millrace/agent/report"
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/store"
@@ -93,6 +94,7 @@ type Config struct {
 	Definitions   Definitions
 	Heads         Heads
 	Secrets       map[string]Secret
+	Known         *mask.Masker                               // hides what this process knows to be secret in errors that are kept; nil: nothing
 	Token         func(run, task string, attempt int) string // by which a task proves who it is; nil: tasks have none
 
 	Queues Queues

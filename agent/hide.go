@@ -11,6 +11,14 @@ import (
 	"github.com/millrace-ci/millrace/runners"
 )
 
+// hide hides in what an error says, and where people see it, what this process knows to be secret.
+func (a *Agent) hide(text string) string {
+	if a.cfg.Known == nil {
+		return text
+	}
+	return a.cfg.Known.Text(text)
+}
+
 // hidden is the result without the secrets that m hides.
 func hidden(res runners.Result, m *mask.Masker) runners.Result {
 	res.Reason, res.Summary = m.Text(res.Reason), m.Text(res.Summary)
@@ -32,12 +40,15 @@ func hiddenOutputs(outputs map[string]string, m *mask.Masker) map[string]string 
 // withSent is the result with the outputs that the attempt's task has sent as well, without the secrets that m hides.
 // Who took them in did not know the job's secrets; whoever has no m, because the job's runner has not told them, keeps
 // none of what was sent.
-func withSent(res runners.Result, r run.Run, at Attempt, m *mask.Masker) runners.Result {
+func (a *Agent) withSent(ctx context.Context, res runners.Result, r run.Run, at Attempt, m *mask.Masker) runners.Result {
 	t, _, _ := r.Task(at.Task)
 	if m == nil || len(t.Outputs) == 0 {
 		return res
 	}
-	all := hiddenOutputs(t.Outputs, m)
+	all := hiddenOutputs(a.unseal(ctx, at, t.Outputs), m)
+	if all == nil {
+		return res
+	}
 	maps.Copy(all, res.Outputs)
 	res.Outputs = all
 	return res

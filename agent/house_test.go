@@ -21,6 +21,7 @@ import (
 	"github.com/millrace-ci/millrace/agent"
 	"github.com/millrace-ci/millrace/agent/logs"
 	"github.com/millrace-ci/millrace/agent/logs/memlogs"
+	"github.com/millrace-ci/millrace/agent/mask"
 	"github.com/millrace-ci/millrace/agent/report"
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/store"
@@ -72,6 +73,8 @@ type house struct {
 	capacity int                     // of each agent's runner
 	as       runners.Runner          // what agents see of runner; nil: runner itself
 	secrets  map[string]agent.Secret // the operator's
+	server   string                  // secret that an agent's tokens are made with; "": token
+	known    *mask.Masker            // what agents know to be secret
 }
 
 const lease = 10 * time.Second
@@ -123,13 +126,14 @@ func (h *house) idle() *agent.Agent {
 	if h.again != nil {
 		source = h.again
 	}
+	server := cmp.Or(h.server, "token")
 	a, err := agent.New(agent.Config{
 		Name: fmt.Sprintf("agent-%d", h.made), URL: "http://millrace.test", Roles: agent.Roles{Plan: true, Work: true, Report: true},
 		Forges:  map[string]agent.Forge{"gitea": {Source: source, Access: h.forge, Status: h.forge, Repositories: h.repos, Poll: h.poll}},
 		Runners: map[string]agent.Runner{"local": {Kind: "local", Line: "local", Capacity: h.capacity, Runner: runner}}, DefaultRunner: "local",
 		Catalogue: template.Builtin(template.Platform{}), Definitions: &h.files, Heads: h.git,
-		Secrets: h.secrets, Token: func(run, task string, attempt int) string {
-			return fmt.Sprintf("token-of-%s-%s-%d", run, task, attempt)
+		Secrets: h.secrets, Known: h.known, Token: func(run, task string, attempt int) string {
+			return fmt.Sprintf("%s-of-%s-%s-%d", server, run, task, attempt)
 		},
 		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Gaps: h.gaps, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
 		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: &sickRefs{h.refs, h}, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20, KeepRuns: h.keepRuns, RunsBytes: h.runsBytes, GapsEvery: max(cmp.Or(h.every, gapsEvery), 0),

@@ -111,15 +111,16 @@ func (a *Agent) start(ctx context.Context, p store.Plan, runs []*run.Snapshot) e
 // refuse notes on the delivery that it cannot be planned, and why. It is buried, so that it can be tried again by hand
 // when what was wrong is mended: a token, a release of ours that understands it.
 func (a *Agent) refuse(ctx context.Context, id string, err error) error {
-	if err := a.settle(ctx, id, "invalid", inbox.Outcome{Error: err.Error()}); err != nil {
+	why := a.hide(err.Error())
+	if err := a.settle(ctx, id, "invalid", inbox.Outcome{Error: why}); err != nil {
 		return err
 	}
-	return hopeless{err.Error()}
+	return hopeless{why}
 }
 
 // giveUpPlanning puts the error on the delivery, where the page shows it.
 func (a *Agent) giveUpPlanning(ctx context.Context, id string, err error) (why string, failed error) {
-	why = "given up: " + err.Error()
+	why = "given up: " + a.hide(err.Error())
 	return why, a.settle(ctx, id, "invalid", inbox.Outcome{Error: why})
 }
 

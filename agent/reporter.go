@@ -167,13 +167,13 @@ func (p *reporter) tellOnce(ctx context.Context, r run.Run, t run.Tell) (run.Tol
 		p.cfg.Log.InfoContext(ctx, "status told", "run", r.Plan.ID, "listener", t.To, "state", n.State, "forge", forge)
 	case report.IsOmitted(err):
 		p.cfg.Metrics.NoticeTold("left_out")
-		told.Answer = err.Error()
+		told.Answer = p.hide(err.Error())
 	case report.IsPermanent(err):
 		p.refused(ctx, r, &told, err)
 	default:
 		p.cfg.Metrics.NoticeTold("retried")
 		p.leave(forge, min(report.Wait(err), longestWait))
-		told.Error, told.Again = report.Cut(err.Error(), maxWords), true
+		told.Error, told.Again = report.Cut(p.hide(err.Error()), maxWords), true
 		return told, fmt.Errorf("tell %s: %w", t.To, err)
 	}
 	return told, nil
@@ -194,13 +194,13 @@ func (p *reporter) giveUp(ctx context.Context, id string, err error) (why string
 			return "", failed
 		}
 	}
-	return err.Error(), nil
+	return p.hide(err.Error()), nil
 }
 
 func (p *reporter) refused(ctx context.Context, r run.Run, told *run.Told, err error) {
 	p.cfg.Metrics.NoticeTold("given_up")
 	p.cfg.Log.ErrorContext(ctx, "status given up", "run", r.Plan.ID, "listener", told.To, "state", told.State, "err", err)
-	told.Error = report.Cut(err.Error(), maxWords)
+	told.Error = report.Cut(p.hide(err.Error()), maxWords)
 }
 
 // leave leaves a forge alone, for all runs: for as long as it asked, else for longer each time that it fails.

@@ -11,13 +11,16 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"github.com/millrace-ci/millrace/agent"
 	"github.com/millrace-ci/millrace/agent/logs"
+	"github.com/millrace-ci/millrace/agent/mask"
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/runners"
+	"github.com/millrace-ci/millrace/triggers"
 )
 
 const secretly = `
@@ -178,6 +181,11 @@ func TestSentOutputsAreHidden(t *testing.T) {
 			if _, err := a.Output(t.Context(), h.theRun().Plan.ID, "unit", 1, outputs); err != nil {
 				t.Error(err)
 			}
+			for name, kept := range h.theRun().Tasks[0].Outputs {
+				if len(kept) == 0 || strings.Contains(kept, value) || strings.Contains(kept, outputs[name]) {
+					t.Errorf("until the end %s is kept as %q", name, kept)
+				}
+			}
 		}
 		h.push(a, pushTo("main"))
 		synctest.Wait()
@@ -186,6 +194,48 @@ func TestSentOutputsAreHidden(t *testing.T) {
 			t.Errorf("got outputs %q, want %q", got, want)
 		}
 	})
+}
+
+// TestSentOutputsOutliveTheirWorker kills the agent that took outputs in: the next one hides the secrets in them. One whose
+// tokens are others cannot read them, and keeps none.
+func TestSentOutputsOutliveTheirWorker(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name, secret string
+		want         map[string]string
+	}{
+		{"the same server secret", "token", map[string]string{"SENT": "sent ***", "OUT": "***", "TOKEN": "***", "TAG": "v1"}},
+		{"another server secret", "other", map[string]string{"OUT": "***"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t, secretly)
+				h.secrets = map[string]agent.Secret{"deploy": {From: runners.Keeper{File: "deploy.env"}}}
+				s := &sender{leaky: leaky{fakeRunner: h.runner}}
+				h.as = s
+				end := h.runner.gate("unit")
+				a, _, kill := h.agent()
+				s.send = func(outputs map[string]string) {
+					if _, err := a.Output(t.Context(), h.theRun().Plan.ID, "unit", 1, outputs); err != nil {
+						t.Error(err)
+					}
+				}
+				h.push(a, pushTo("main"))
+				synctest.Wait()
+				kill()
+				h.server, s.send = c.secret, func(map[string]string) {}
+				_, stop, _ := h.agent()
+				defer stop()
+				time.Sleep(2 * lease)
+				end <- runners.Result{Class: runners.Succeeded, Outputs: map[string]string{"OUT": value}}
+				synctest.Wait()
+				if got := h.theRun().Tasks[0].Outputs; !maps.Equal(got, c.want) {
+					t.Errorf("got outputs %q, want %q", got, c.want)
+				}
+			})
+		})
+	}
 }
 
 // mute is a runner that cannot find out how a job ended, and says so in words that hold a token.
@@ -242,6 +292,34 @@ func TestSecretsThatCannotBeHidden(t *testing.T) {
 			t.Errorf("the task is %s of class %q: %q, want it refused with what to do", task.State, task.Class, task.Reason)
 		}
 	})
+}
+
+// TestKeptErrorsAreHidden has a delivery be refused, and one be given up, for a reason that quotes what the process knows
+// to be secret.
+func TestKeptErrorsAreHidden(t *testing.T) {
+	t.Parallel()
+	for _, err := range []error{fmt.Errorf("fetch https://x:%s@forge: %w", value, triggers.ErrPermanent), fmt.Errorf("fetch https://x:%s@forge: refused", value)} {
+		synctest.Test(t, func(t *testing.T) {
+			h := newHouse(t, green)
+			var broken error
+			if h.known, broken = mask.New(value); broken != nil {
+				t.Fatal(broken)
+			}
+			h.files.err = err
+			a, stop, _ := h.agent()
+			defer stop()
+			id := h.push(a, pushTo("main"))
+			h.after(2 * time.Hour)
+			rec, broken := h.inbox.Get(t.Context(), id)
+			if broken != nil || rec.Planned == nil || !strings.Contains(rec.Planned.Error, "https://x:***@forge") {
+				t.Errorf("the delivery says %+v, %v, want the error without the secret", rec.Planned, broken)
+			}
+			dead, _, broken := a.Dead(t.Context(), "", 10)
+			if broken != nil || len(dead) != 1 || strings.Contains(dead[0].Why, value) {
+				t.Errorf("given up: %+v, %v, want one without the secret", dead, broken)
+			}
+		})
+	}
 }
 
 // late is a runner that learns of a secret after it has written.

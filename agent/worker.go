@@ -180,7 +180,7 @@ func (w *worker) end(ctx context.Context, r run.Run, at Attempt, res runners.Res
 func (w *worker) ended(ctx context.Context, r run.Run, at Attempt, res runners.Result, m *mask.Masker) error {
 	now := w.now()
 	r, err := w.applyTo(ctx, r, func(r run.Run) run.Fact {
-		return run.Ended{Task: at.Task, Attempt: at.Attempt, Result: withSent(res, r, at, m), At: now}
+		return run.Ended{Task: at.Task, Attempt: at.Attempt, Result: w.withSent(ctx, res, r, at, m), At: now}
 	})
 	if errors.Is(err, run.ErrStale) {
 		return nil

@@ -67,7 +67,7 @@ func TestTaskIsRefused(t *testing.T) {
 		{"a NUL", right, "application/json", `{"A":"\u0000"}`, 400, "UTF-8"},
 		{"too much", right, text, "A=" + strings.Repeat("x", 256<<10), 413, "at most"},
 		{"too much after all", right, text, "A=" + strings.Repeat("x", 256<<10-2), 204, ""},
-		{"too much together", right, text, "B=" + strings.Repeat("x", 1<<10), 409, "at most"},
+		{"too much together", right, text, "B=" + strings.Repeat("x", 128<<10), 409, "at most"},
 	} {
 		w := h.send(c.token, c.kind, c.body)
 		if w.Code != c.status || !strings.Contains(w.Body.String(), c.says) {

@@ -107,8 +107,8 @@ func (r *Run) due(f Due) error {
 	return t.move(due)
 }
 
-// maxWritten bounds what a task's outputs have in names and values together, in bytes.
-const maxWritten = 256 << 10
+// maxWritten bounds what a task's outputs have in names and values together, in bytes: 256 KiB, and what sealing adds.
+const maxWritten = 352 << 10
 
 // write adds outputs of a task that is running.
 func (r *Run) write(f Wrote) error {

@@ -64,7 +64,7 @@ func agentConfig(c *config.Config, mem memory, nums numbers, o options) agent.Co
 	git := repo.New(repo.Config{Log: o.log})
 	return agent.Config{
 		Name: agentName(), URL: c.Server.URL, Roles: agentRoles(c),
-		DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(platform(c)), Definitions: git, Heads: git, Secrets: secrets(c),
+		DefaultRunner: c.DefaultRunner, Catalogue: template.Builtin(platform(c)), Definitions: git, Heads: git, Secrets: secrets(c), Known: o.known,
 		Queues: mem.queues, Inbox: mem.inbox, Runs: mem.runs, Plans: mem.plans, Refs: mem.refs, Logs: mem.logs,
 		LeaseTime: o.lease, GapsEvery: c.Gaps.Every, StopGrace: stopGrace,
 		KeepFor: c.Retention.Deliveries, KeepBytes: int64(c.Retention.DeliveriesBytes), KeepRuns: c.Retention.Runs, RunsBytes: int64(c.Retention.RunsBytes),

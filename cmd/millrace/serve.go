@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/millrace-ci/millrace/agent"
+	"github.com/millrace-ci/millrace/agent/mask"
 	"github.com/millrace-ci/millrace/cmd/millrace/config"
 )
 
@@ -41,8 +42,9 @@ Every key of the configuration file can be set by an environment variable
 			if err != nil {
 				return usage(err)
 			}
-			log := slog.New(slog.NewJSONHandler(s.err, nil))
-			return serve(c.Context(), cfg, options{log: log, lease: leaseTime, now: time.Now})
+			secrets := known(cfg)
+			log := slog.New(slog.NewJSONHandler(secrets.Writer(s.err), nil)) // which writes whole lines, one at a time
+			return serve(c.Context(), cfg, options{log: log, known: secrets, lease: leaseTime, now: time.Now})
 		},
 	}
 	c.Flags().StringVarP(&file, "config", "c", "", "configuration `FILE` (default ./millrace.yaml)")
@@ -53,6 +55,7 @@ Every key of the configuration file can be set by an environment variable
 // options are what a test may want otherwise.
 type options struct {
 	log   *slog.Logger
+	known *mask.Masker // hides secrets in errors that are kept; nil: none
 	lease time.Duration
 	now   func() time.Time // the agent's clock
 	redis redis.Hook       // sees every call to Redis; nil: nobody does
