@@ -19,6 +19,7 @@ type heard struct {
 	scripts         float64 // that Redis ran for a push
 	commands        float64 // that Redis was sent while all the forged ones came
 	own, server     float64 // CPU time of who answers, and of Redis, for a push, in microseconds
+	sender          float64 // of who sends it, from the same cores
 	p50, p99, worst float64 // of an answer at openRate, in milliseconds
 }
 
@@ -42,6 +43,7 @@ func knock(ctx context.Context, o options) error {
 			{"scripts/push", "%.2f", func(h heard) float64 { return h.scripts }, false},
 			{"CPU µs/push", "%.0f", func(h heard) float64 { return h.own }, false},
 			{"Redis's CPU µs/push", "%.0f", func(h heard) float64 { return h.server }, false},
+			{"sender's CPU µs/push", "%.0f", func(h heard) float64 { return h.sender }, false},
 			{fmt.Sprintf("p50 ms at %d/s", openRate), "%.2f", func(h heard) float64 { return h.p50 }, false},
 			{"p99 ms", "%.2f", func(h heard) float64 { return h.p99 }, false},
 			{"longest ms", "%.2f", func(h heard) float64 { return h.worst }, false},
@@ -70,12 +72,12 @@ func hearOnce(ctx context.Context, s *server, name string, n int) (heard, error)
 		return heard{}, err
 	}
 	defer c.kill()
-	signed := &sender{address: c.line, bodies: bodies, secret: hookSecret, want: http.StatusAccepted}
+	signed := newSender(c.line, hookSecret, http.StatusAccepted, bodies...)
 	if _, err := signed.closed(ctx, n/10); err != nil { // Its connections, scripts and buffers are there then.
 		return heard{}, err
 	}
 	var h heard
-	forged := &sender{address: c.line, bodies: bodies, secret: "a guess", want: http.StatusUnauthorized}
+	forged := newSender(c.line, "a guess", http.StatusUnauthorized, bodies...)
 	return h, errors.Join(h.accept(ctx, s, c, signed, n), h.wait(ctx, signed, n), h.refuse(ctx, s, forged, n))
 }
 
@@ -86,14 +88,16 @@ func (h *heard) accept(ctx context.Context, s *server, c *child, from *sender, n
 	}
 	server1, err1 := s.cpu(ctx)
 	own1, err2 := usageOf(c.cmd.Process.Pid)
-	var err3 error
-	h.rate, err3 = from.closed(ctx, n)
+	sender1, err3 := ownCPU()
+	var err7 error
+	h.rate, err7 = from.closed(ctx, n)
+	sender2, _ := ownCPU()
 	own2, err4 := usageOf(c.cmd.Process.Pid)
 	server2, err5 := s.cpu(ctx)
 	scripts, err6 := s.scripts(ctx)
 	each := func(total time.Duration) float64 { return float64(total.Microseconds()) / float64(n) }
-	h.own, h.server, h.scripts = each(own2.cpu-own1.cpu), each(server2-server1), float64(scripts)/float64(n)
-	return errors.Join(err1, err2, err3, err4, err5, err6)
+	h.own, h.server, h.sender, h.scripts = each(own2.cpu-own1.cpu), each(server2-server1), each(sender2-sender1), float64(scripts)/float64(n)
+	return errors.Join(err1, err2, err3, err4, err5, err6, err7)
 }
 
 // wait sends pushes at a rate that leaves the machine idle.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/hmac"
@@ -9,13 +8,16 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
-	"net"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // hookSecret signs the deliveries.
@@ -49,14 +51,32 @@ func recordedPushes() ([][]byte, error) {
 	return all, nil
 }
 
-// sender delivers pushes to one address, over connections that it keeps. It does next to nothing for each, so that it
-// leaves the machine to those who are measured.
+// sender delivers pushes to one address, over connections that it keeps.
 type sender struct {
-	address string
+	client  *http.Client
+	url     string
 	bodies  [][]byte
-	secret  string
-	want    int // status
+	headers []http.Header // of bodies, but for the delivery's id
+	want    int           // status
 	id      atomic.Int64
+}
+
+// newSender signs the bodies with secret.
+func newSender(address, secret string, want int, bodies ...[]byte) *sender {
+	s := &sender{
+		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: inFlight, DisableCompression: true}},
+		url:    "http://" + address + "/hooks/hub", bodies: bodies, want: want,
+	}
+	for _, body := range bodies {
+		mac := hmac.New(sha256.New, []byte(secret))
+		mac.Write(body)
+		s.headers = append(s.headers, http.Header{
+			"User-Agent": {"GitHub-Hookshot/044aadd"}, "Content-Type": {"application/json"}, "X-Github-Event": {"push"},
+			"X-Github-Hook-Id": {"292430182"}, "X-Github-Hook-Installation-Target-Id": {"79929171"},
+			"X-Github-Hook-Installation-Target-Type": {"repository"}, "X-Hub-Signature-256": {"sha256=" + hex.EncodeToString(mac.Sum(nil))},
+		})
+	}
+	return s
 }
 
 // closed sends n deliveries as fast as they are answered, and returns how many that is in a second.
@@ -74,14 +94,18 @@ func (s *sender) closed(ctx context.Context, n int) (rate float64, err error) {
 // open sends n deliveries, rate of them a second whether they are answered or not, and returns how long each answer took
 // in milliseconds, counted from when its delivery was due.
 func (s *sender) open(ctx context.Context, n, rate int) ([]float64, error) {
-	due := make(chan time.Time, n)
+	due := make(chan time.Time, n) // With room for all, so that nobody who is slow makes the next one late.
 	go func() {
 		defer close(due)
 		start := time.Now()
 		for i := range n {
 			at := start.Add(time.Duration(i) * time.Second / time.Duration(rate))
-			<-time.After(time.Until(at))
-			due <- at
+			select {
+			case <-time.After(time.Until(at)):
+				due <- at
+			case <-ctx.Done():
+				return
+			}
 		}
 	}()
 	return s.send(ctx, due)
@@ -89,81 +113,46 @@ func (s *sender) open(ctx context.Context, n, rate int) ([]float64, error) {
 
 // send delivers at each time that comes, and returns how long after it the answer came.
 func (s *sender) send(ctx context.Context, due <-chan time.Time) ([]float64, error) {
-	var all sync.WaitGroup
 	var mu sync.Mutex
 	var took []float64
-	var failed error
+	g, ctx := errgroup.WithContext(ctx)
 	for range inFlight {
-		all.Go(func() {
-			own, err := s.line(ctx, due)
-			mu.Lock()
-			defer mu.Unlock()
-			took = append(took, own...)
-			if err != nil {
-				failed = err
+		g.Go(func() error {
+			for at := range due {
+				if err := s.deliver(ctx); err != nil {
+					return err
+				}
+				mu.Lock()
+				took = append(took, float64(time.Since(at).Microseconds())/1000)
+				mu.Unlock()
 			}
+			return ctx.Err()
 		})
 	}
-	all.Wait()
-	return took, failed
-}
-
-// line delivers over one connection.
-func (s *sender) line(ctx context.Context, due <-chan time.Time) (took []float64, err error) {
-	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", s.address)
-	if err != nil {
-		return nil, err
-	}
-	defer conn.Close()
-	heads := make([][]byte, len(s.bodies))
-	for i, body := range s.bodies {
-		heads[i] = head(s.address, s.secret, body)
-	}
-	var buf bytes.Buffer
-	answers := bufio.NewReader(conn)
-	for at := range due {
-		id := s.id.Add(1)
-		which := int(id) % len(heads)
-		buf.Reset()
-		buf.Write(heads[which])
-		fmt.Fprintf(&buf, "%s-%08d\r\n\r\n", runID, id)
-		buf.Write(s.bodies[which])
-		if _, err := conn.Write(buf.Bytes()); err != nil {
-			return nil, err
-		}
-		if err := s.answered(answers); err != nil {
-			return nil, err
-		}
-		took = append(took, float64(time.Since(at).Microseconds())/1000)
-	}
-	return took, ctx.Err()
+	return took, g.Wait()
 }
 
 // runID makes the deliveries of this process other than those of the one before it.
-var runID = fmt.Sprintf("%x", time.Now().UnixNano())
+var runID = strconv.FormatInt(time.Now().UnixNano(), 36)
 
-// head is all of a request but its delivery's id and its body.
-func head(address, secret string, body []byte) []byte {
-	mac := hmac.New(sha256.New, []byte(secret))
-	mac.Write(body)
-	return fmt.Appendf(nil, "POST /hooks/hub HTTP/1.1\r\nHost: %s\r\nUser-Agent: GitHub-Hookshot/044aadd\r\nAccept: */*\r\n"+
-		"Content-Type: application/json\r\nContent-Length: %d\r\nX-GitHub-Event: push\r\nX-GitHub-Hook-ID: 292430182\r\n"+
-		"X-GitHub-Hook-Installation-Target-ID: 79929171\r\nX-GitHub-Hook-Installation-Target-Type: repository\r\n"+
-		"X-Hub-Signature-256: sha256=%s\r\nX-GitHub-Delivery: ", address, len(body), hex.EncodeToString(mac.Sum(nil)))
-}
-
-// answered reads an answer, and wants it to be the right one.
-func (s *sender) answered(from *bufio.Reader) error {
-	answer, err := http.ReadResponse(from, nil)
+// deliver sends a push that nobody sent before, and wants it to be answered as it should be.
+func (s *sender) deliver(ctx context.Context) error {
+	id := s.id.Add(1)
+	which := int(id) % len(s.bodies)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, s.url, bytes.NewReader(s.bodies[which]))
 	if err != nil {
 		return err
 	}
+	r.Header = maps.Clone(s.headers[which])
+	r.Header["X-Github-Delivery"] = []string{runID + "-" + strconv.FormatInt(id, 10)}
+	answer, err := s.client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
 	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		return err
+	if err == nil && answer.StatusCode != s.want {
+		err = fmt.Errorf("a delivery was answered %s: %.200s", answer.Status, text)
 	}
-	if answer.StatusCode != s.want {
-		return fmt.Errorf("a delivery was answered %s: %.200s", answer.Status, text)
-	}
-	return nil
+	return err
 }
