@@ -17,6 +17,7 @@ import (
 	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/agent/store/memstore"
 	"github.com/millrace-ci/millrace/triggers"
+	"github.com/millrace-ci/millrace/triggers/inbox"
 )
 
 // redeliverer is a forge that can be asked for what it could not deliver.
@@ -312,6 +313,34 @@ func TestHeardByPreviousVersion(t *testing.T) {
 		synctest.Wait()
 		if got := h.commits(); got != "bcdE" {
 			t.Errorf("got runs of %q, want bcdE", got)
+		}
+	})
+}
+
+// TestIgnoredByPreviousVersion: a push that was found, and that an agent ignored which knows no such delivery, is planned.
+func TestIgnoredByPreviousVersion(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, everything)
+		a, stop, _ := h.agent()
+		defer stop()
+		h.deliver(a, moved(1, commit("a"), commit("b"), ""))
+		time.Sleep(2 * time.Minute)
+		h.unnoted.Store(true)
+		h.git.set("refs/heads/main", commit("c"))
+		time.Sleep(2 * gapsEvery)
+		ids, err := h.inbox.Unplanned(t.Context(), 10)
+		if err != nil || len(ids) != 1 {
+			t.Fatalf("unplanned are %v, %v, want what was found", ids, err)
+		}
+		if err := h.inbox.Settle(t.Context(), ids[0], inbox.Outcome{At: time.Now(), Ignored: true, Error: "unknown kind"}); err != nil {
+			t.Fatal(err)
+		}
+		h.unnoted.Store(false)
+		time.Sleep(2 * gapsEvery)
+		synctest.Wait()
+		if got := h.commits(); got != "bC" {
+			t.Errorf("got runs of %q, want bC", got)
 		}
 	})
 }

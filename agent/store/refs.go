@@ -26,7 +26,8 @@ type Refs interface {
 	// Note notes a push, a tag or a deletion, and returns which delivery told of the same before, if any did, and which
 	// requests are open to merge the branch; those of a branch that is gone are forgotten. Told of the same: it equals the latest of its ref (same before and after), and came through another hook or,
 	// where one of the two names none, within SameWithin; or what was found without a delivery and what a delivery tells
-	// end at the same commit. The latest is the one that began where the one before it ended, else the one that was heard
+	// end at the same commit, also where the ref has moved on since; not where what is told begins at the ref's present
+	// commit, for then it was forced back. The latest is the one that began where the one before it ended, else the one that was heard
 	// last; who comes later than its time is a first, and does not replace what is noted. Whether what is told after a
 	// ref was found comes late, or after one that is lost, only the next look can say: what it finds where the last of
 	// these ended is told of by that one. For the last few deliveries of a

@@ -37,13 +37,14 @@ type watched struct {
 type sight struct {
 	store.Sight
 	said  []verdict
-	aside store.Sight // told since the latest was found: a step on the way there, or the next one after a lost one
+	aside store.Sight   // told since the latest was found: a step on the way there, or the next one after a lost one
+	found []store.Sight // by looks, and started
 }
 
 // verdict is what Note said of a delivery, first: of which it is a duplicate.
 type verdict struct{ delivery, first string }
 
-// maxSaid is for how many deliveries of a ref the answer is remembered.
+// maxSaid is for how many deliveries of a ref the answer is remembered, and how many of those that looks made.
 const maxSaid = 8
 
 // NewRefs returns an empty store of refs.
@@ -76,7 +77,9 @@ func (r *Refs) Note(_ context.Context, h store.Heard) (store.Noted, error) {
 	case s != nil:
 		noted.First = s.note(h.Sight)
 	case len(w.sights) < store.MaxRefs:
-		w.sights[h.Ref] = &sight{Sight: h.Sight, said: []verdict{{h.Delivery, ""}}}
+		s = &sight{Sight: h.Sight}
+		s.say(h.Sight, "")
+		w.sights[h.Ref] = s
 	}
 	return noted, nil
 }
@@ -120,14 +123,41 @@ func (s *sight) note(h store.Sight) (first string) {
 		}
 	case h.Recovered && s.aside.After != "" && s.aside.After == h.After:
 		first, s.Sight, s.aside = s.aside.Delivery, h, store.Sight{}
+	case s.before(h) != "":
+		first = s.before(h)
 	case !s.after(h):
-		s.Sight, s.aside = h, store.Sight{}
-	case s.Recovered && h.After != "" && h.After != s.Before:
+		if h.Recovered || s.aside.After == h.Before || s.aside.After == h.After {
+			s.aside = store.Sight{}
+		}
+		s.Sight = h
+	case s.Recovered && h.After != "" && h.After != s.Before && h.After != s.aside.Before:
 		s.aside = h
 	}
+	s.say(h, first)
+	return first
+}
+
+// say keeps what was said of h.
+func (s *sight) say(h store.Sight, first string) {
 	s.said = append(s.said, verdict{h.Delivery, first})
 	s.said = s.said[max(len(s.said)-maxSaid, 0):]
-	return first
+	if h.Recovered && h.After != "" && first == "" {
+		s.found = append(s.found, h)
+		s.found = s.found[max(len(s.found)-maxSaid, 0):]
+	}
+}
+
+// before is the delivery of a look that found what h tells only now, when the ref has moved on.
+func (s *sight) before(h store.Sight) string {
+	if h.Recovered || h.After == "" || h.Before == s.After {
+		return ""
+	}
+	for _, f := range slices.Backward(s.found) {
+		if f.After == h.After {
+			return f.Delivery
+		}
+	}
+	return ""
 }
 
 // tells tells whether the latest sight and h are of the same push.

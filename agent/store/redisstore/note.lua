@@ -37,7 +37,17 @@ if new.after == '' then
   redis.call('HDEL', KEYS[4], ARGV[10])
 end
 local open = redis.call('HGET', KEYS[4], ARGV[10]) or ''
+local found = {} -- what looks found of the ref, and started
 local function keep(sight, said, first)
+  if new.recovered and new.after ~= '' and first == '' then
+    found[#found + 1] = {new.delivery, new.after}
+    if #found > tonumber(ARGV[8]) then
+      table.remove(found, 1)
+    end
+  end
+  if #found > 0 then
+    sight.found = found
+  end
   said[#said + 1] = {new.delivery, first}
   if #said > tonumber(ARGV[8]) then
     table.remove(said, 1)
@@ -56,6 +66,7 @@ end
 
 local last = cjson.decode(string.sub(known, #form + 1))
 local said = last.said or {}
+found = last.found or {}
 for _, s in ipairs(said) do
   if s[1] == new.delivery then
     return {s[2], open}
@@ -86,10 +97,22 @@ local function late()
 end
 
 -- aside notes what was told of a ref that was found before: was it a step on the way there, or is it the next one, and
--- one between them is lost? A look that finds the ref where it ended says so.
+-- one between them is lost? A look that finds the ref where it ended says so. One that the one aside follows came late.
 local function aside()
-  if last.recovered and new.after ~= '' and new.after ~= last.before then
-    last.aside = {new.delivery, new.after}
+  if last.recovered and new.after ~= '' and new.after ~= last.before and not (last.aside and last.aside[3] == new.after) then
+    last.aside = {new.delivery, new.after, new.before}
+  end
+end
+
+-- before is the delivery of a look that found what is told only now, when the ref has moved on.
+local function before()
+  if new.recovered or new.after == '' or new.before == last.after then
+    return
+  end
+  for i = #found, 1, -1 do
+    if found[i][2] == new.after then
+      return found[i][1]
+    end
   end
 end
 
@@ -102,8 +125,15 @@ end
 if new.recovered and last.aside and last.aside[2] == new.after then
   return keep(new, said, last.aside[1])
 end
+local first = before()
+if first then
+  return keep(last, said, first)
+end
 if late() then
   aside()
   return keep(last, said, '')
+end
+if last.aside and not new.recovered and last.aside[2] ~= new.before and last.aside[2] ~= new.after then
+  new.aside = last.aside -- it came before the one that it follows
 end
 return keep(new, said, '')
