@@ -30,7 +30,7 @@ test: ## every test, with race detector, shuffled, on real servers (PKG=./queue/
 
 chaos: ## rounds of pushes while agents and Redis are killed at random (ROUNDS=100 SEED=42)
 	test/setup.sh
-	go test -tags chaos -count=1 -timeout 12h -json ./test/chaos -rounds $(ROUNDS) -seed $(SEED) | go run ./test/tally -show TestChaos
+	go test -tags chaos -count=1 -parallel 4 -timeout 12h -json ./test/chaos -rounds $(ROUNDS) -seed $(SEED) | go run ./test/tally -show TestChaos
 
 e2e: ## every test that needs a Kubernetes, on the lab (PKG=./runners/kube ARGS="-run Cancel")
 	test/setup.sh

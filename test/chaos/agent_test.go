@@ -122,6 +122,22 @@ func (a *agent) end() {
 	a.signal(syscall.SIGKILL, 0)
 }
 
+// keepLogs keeps what the agents wrote, for whoever looks for the reason.
+func (w *world) keepLogs(seed uint64) {
+	if *keep == "" {
+		return
+	}
+	for i, a := range w.agents {
+		log, err := os.ReadFile(a.data + ".log")
+		if err == nil {
+			err = os.WriteFile(filepath.Join(*keep, fmt.Sprintf("seed-%d-agent-%d.log", seed, i)), log, 0o600)
+		}
+		if err != nil {
+			w.t.Error(err)
+		}
+	}
+}
+
 // get returns what the agent answers with 200, "" if it does not.
 func (a *agent) get(ctx context.Context, path string) string {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+path, http.NoBody)

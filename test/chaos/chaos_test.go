@@ -13,6 +13,7 @@ import (
 var (
 	rounds = flag.Int("rounds", 20, "how many rounds")
 	seed   = flag.Uint64("seed", 0, "seed of the first round, those after it count on; 0: of the clock")
+	keep   = flag.String("keep", "", "folder for what the agents of red rounds wrote")
 )
 
 // patience is how long it may take after the last fault until nothing is left to be done.
@@ -53,6 +54,7 @@ func round(t *testing.T, seed uint64, on func(*world) ground, sum *tally) {
 	defer func() {
 		if t.Failed() {
 			t.Logf("what was done:\n%s", w.story())
+			w.keepLogs(seed)
 		}
 	}()
 	faults := w.schedule(rand.New(rand.NewPCG(seed, 1)))

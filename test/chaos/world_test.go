@@ -48,7 +48,7 @@ type world struct {
 // ground is where the tasks of a world run.
 type ground struct {
 	disturbance time.Duration            // how long a round is disturbed
-	runner      string                   // as the agents are told
+	config      string                   // the lines that tell agents of it
 	with        string                   // keys of each task's parameters
 	mark        string                   // the command by which a task writes itself to the ledger
 	faults      []fault                  // besides those of every world
@@ -69,7 +69,7 @@ func (a attempt) String() string { return fmt.Sprintf("%s/%s/%d", a.run, a.task,
 func local(w *world) ground {
 	return ground{
 		disturbance: 12 * time.Second,
-		runner:      "{name: local, kind: local, capacity: 4}",
+		config:      "runners: [{name: local, kind: local, capacity: 4}]",
 		mark:        `echo "$TASK_ID/$ATTEMPT" >> ` + w.ledger,
 		heal:        func() {},
 		jobs:        w.processes,
@@ -133,9 +133,9 @@ redis: {url: %q}
 data: %q
 logs: {bucket: "file://%s"}
 forges: [{name: gitea, kind: gitea, url: %q, token: %q, webhook_secrets: [%q], repositories: [%s/%s]%s}]
-runners: [%s]
+%s
 `, strings.TrimPrefix(a.url, "http://"), w.secret(), w.wire.url, a.data, filepath.Join(w.dir, "logs"), w.forge.URL, token, hookSecret,
-		owner, repository, poll, w.ground.runner)
+		owner, repository, poll, w.ground.config)
 }
 
 // found makes the repository, with a commit that asks for nothing.
