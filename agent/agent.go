@@ -75,6 +75,8 @@ type Queues struct {
 	Reap   queue.Queue[string]                    // one item: whoever holds it is the reaper
 	Gaps   queue.Queue[string]                    // one item: whoever holds it looks for missed pushes
 	Work   func(line string) queue.Queue[Attempt] // a runner's attempts
+
+	Buried func(context.Context) ([]string, error) // lines of Work in which something was given up, by whomever; nil: those of Runners
 }
 
 // Roles says which loops this process runs.

@@ -19,9 +19,16 @@ type line struct {
 	forget func(ctx context.Context, id, token string) error
 }
 
-// lines are those that this process knows, in flow order: deliveries, attempts by runner, tellings.
-func (a *Agent) lines() []line {
+// lines are those in which something may have been given up, in flow order: deliveries, attempts by runner, tellings. The
+// runners are those of this process, and those that others had, or have.
+func (a *Agent) lines(ctx context.Context) ([]line, error) {
 	var runners []string
+	if a.cfg.Queues.Buried != nil {
+		var err error
+		if runners, err = a.cfg.Queues.Buried(ctx); err != nil {
+			return nil, err
+		}
+	}
 	for _, r := range a.cfg.Runners {
 		runners = append(runners, r.Line)
 	}
@@ -36,7 +43,7 @@ func (a *Agent) lines() []line {
 	}
 	return append(all, lineOf("report", a.cfg.Queues.Report, a.reportAgain, func(i queue.Item[string]) run.Reference {
 		return run.Reference{Run: i.ID}
-	}))
+	})), nil
 }
 
 func lineOf[T any](name string, q queue.Queue[T], again func(context.Context, string) error, refer func(queue.Item[T]) run.Reference) line {
@@ -58,7 +65,10 @@ func lineOf[T any](name string, q queue.Queue[T], again func(context.Context, st
 // Dead lists what was given up, line by line and in each the last first: at most limit, beginning after cursor. next is
 // "" at the end. Errors: queue.ErrCursor.
 func (a *Agent) Dead(ctx context.Context, cursor string, limit int) (items []queue.Dead[run.Reference], next string, err error) {
-	lines := a.lines()
+	lines, err := a.lines(ctx)
+	if err != nil {
+		return nil, "", err
+	}
 	name, place, _ := strings.Cut(cursor, "/")
 	first := 0
 	if cursor != "" {
@@ -112,7 +122,11 @@ func (a *Agent) Forget(ctx context.Context, name, id string) error {
 
 // buried finds the line in whose list of the dead the item is, and which burial it is.
 func (a *Agent) buried(ctx context.Context, name, id string) (l line, token string, err error) {
-	for _, l := range a.lines() {
+	lines, err := a.lines(ctx)
+	if err != nil {
+		return line{}, "", err
+	}
+	for _, l := range lines {
 		if l.name != name {
 			continue
 		}

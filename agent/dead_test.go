@@ -16,6 +16,7 @@ import (
 	"github.com/millrace-ci/millrace/agent/report"
 	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/queue"
+	"github.com/millrace-ci/millrace/queue/memq"
 	"github.com/millrace-ci/millrace/runners"
 	"github.com/millrace-ci/millrace/triggers"
 )
@@ -303,4 +304,42 @@ func (h *house) retry(a *agent.Agent, line, id string) {
 	if err := a.Retry(h.t.Context(), line, id); err != nil {
 		h.t.Fatal(err)
 	}
+}
+
+// TestDeadOfOthers: who has no runners lists the dead of all lines, those of runners that nobody has any more too, and
+// takes them off.
+func TestDeadOfOthers(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, green)
+		gone := memq.New[agent.Attempt](memq.Config{LeaseTime: lease})
+		h.buried = map[string]*memq.Queue[agent.Attempt]{"kube-gone": gone, "local": h.work}
+		item := queue.Item[agent.Attempt]{ID: "mr-1", Value: agent.Attempt{Run: "r", Task: "unit", Attempt: 1}}
+		for _, line := range h.buried {
+			if err := line.Push(t.Context(), item); err != nil {
+				t.Fatal(err)
+			}
+			leases, err := line.Lease(t.Context(), "w", 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := line.Bury(t.Context(), leases[0], "why"); err != nil {
+				t.Fatal(err)
+			}
+		}
+		a := h.idle()
+		var lines []string
+		for _, d := range h.dead(a) {
+			lines = append(lines, d.Item.Value.Line)
+		}
+		if diff := cmp.Diff([]string{"work-kube-gone", "work-local"}, lines); diff != "" {
+			t.Errorf("lines of the dead (-want +got):\n%s", diff)
+		}
+		if err := a.Forget(t.Context(), "work-kube-gone", "mr-1"); err != nil {
+			t.Error(err)
+		}
+		if left := h.dead(a); len(left) != 1 {
+			t.Errorf("left: %+v, want one", left)
+		}
+	})
 }

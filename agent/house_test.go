@@ -70,11 +70,12 @@ type house struct {
 	runsBytes int64         // that ended runs may hold; 0: any number
 	undeleted int           // so many runs are not deleted when they are to be
 
-	capacity int                     // of each agent's runner
-	as       runners.Runner          // what agents see of runner; nil: runner itself
-	secrets  map[string]agent.Secret // the operator's
-	server   string                  // secret that an agent's tokens are made with; "": token
-	known    *mask.Masker            // what agents know to be secret
+	buried   map[string]*memq.Queue[agent.Attempt] // lines in which something was given up
+	capacity int                                   // of each agent's runner
+	as       runners.Runner                        // what agents see of runner; nil: runner itself
+	secrets  map[string]agent.Secret               // the operator's
+	server   string                                // secret that an agent's tokens are made with; "": token
+	known    *mask.Masker                          // what agents know to be secret
 }
 
 const lease = 10 * time.Second
@@ -135,14 +136,24 @@ func (h *house) idle() *agent.Agent {
 		Secrets: h.secrets, Known: h.known, Token: func(run, task string, attempt int) string {
 			return fmt.Sprintf("%s-of-%s-%s-%d", server, run, task, attempt)
 		},
-		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Gaps: h.gaps, Work: func(string) queue.Queue[agent.Attempt] { return h.work }},
-		Inbox:  h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: &sickRefs{h.refs, h}, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20, KeepRuns: h.keepRuns, RunsBytes: h.runsBytes, GapsEvery: max(cmp.Or(h.every, gapsEvery), 0),
+		Queues: agent.Queues{Plan: h.plan, Report: h.report, Reap: h.reap, Gaps: h.gaps, Work: h.line, Buried: func(context.Context) ([]string, error) {
+			return slices.Collect(maps.Keys(h.buried)), nil
+		}},
+		Inbox: h.inbox, Runs: &sickStore{h.store, h}, Plans: h.store, Refs: &sickRefs{h.refs, h}, Logs: &sickLogs{h.logs, h}, LeaseTime: lease, KeepFor: 24 * time.Hour, KeepBytes: 1 << 20, KeepRuns: h.keepRuns, RunsBytes: h.runsBytes, GapsEvery: max(cmp.Or(h.every, gapsEvery), 0),
 		Now: time.Now, Metrics: metrics.NewAgent(prometheus.NewRegistry()), Log: cmp.Or(h.log, slog.New(slog.DiscardHandler)),
 	})
 	if err != nil {
 		h.t.Fatal(err)
 	}
 	return a
+}
+
+// line is where a runner's attempts wait.
+func (h *house) line(name string) queue.Queue[agent.Attempt] {
+	if q := h.buried[name]; q != nil {
+		return q
+	}
+	return h.work
 }
 
 // sickStore cannot load one run, and, as a store that is asked over a network, nothing once ctx has ended.

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -104,7 +106,20 @@ func (l redisLines) queues() (agent.Queues, error) {
 		}
 		return q
 	}
-	return agent.Queues{Plan: plan, Report: report, Reap: reap, Gaps: gaps, Work: onePerLine(work)}, errors.Join(err1, err2, err3, err4)
+	return agent.Queues{Plan: plan, Report: report, Reap: reap, Gaps: gaps, Work: onePerLine(work), Buried: l.buried},
+		errors.Join(err1, err2, err3, err4)
+}
+
+// buried is the lines of attempts in which something was given up.
+func (l redisLines) buried(ctx context.Context) ([]string, error) {
+	names, err := redisq.Buried(ctx, l.rdb)
+	var work []string
+	for _, name := range names {
+		if line, ok := strings.CutPrefix(name, "work-"); ok {
+			work = append(work, line)
+		}
+	}
+	return work, err
 }
 
 func redisLine[T any](l redisLines, name, kind string) (queue.Queue[T], error) {

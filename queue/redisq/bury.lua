@@ -1,6 +1,6 @@
 -- Takes an entry out of the line and puts it in the list of the dead.
--- KEYS: stream, ids, dead, dead ids
--- ARGV: worker, entry id, deliveries, why, tries, push time in ms, the longest that an item is listed in ms, the most that are
+-- KEYS: stream, ids, dead, dead ids, the lines that have buried something
+-- ARGV: worker, entry id, deliveries, why, tries, push time in ms, the longest that an item is listed in ms, the most that are, name of the line
 -- Returns: 1, or 0 when the lease is lost
 local worker, entry, deliveries, why, tries, pushed = unpack(ARGV, 1, 6)
 local keep, most = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -43,6 +43,7 @@ if before then
 	forget(before, id)
 end
 redis.call('HSET', KEYS[4], id, dead)
+redis.call('SADD', KEYS[5], ARGV[9])
 redis.call('XACK', KEYS[1], GROUP, entry)
 redis.call('XDEL', KEYS[1], entry)
 redis.call('HDEL', KEYS[2], id, '') -- one that has no id stands there under none

@@ -16,6 +16,18 @@ import (
 // deadPlace is a cursor: the id of an entry in the list of the dead, which begins with the time of its burial.
 var deadPlace = regexp.MustCompile(`^[0-9]{1,19}-[0-9]{1,19}$`)
 
+// keyBuried is the names of the lines that have ever buried something.
+const keyBuried = "{millrace}:queues:buried"
+
+// Buried returns the names of the lines that have ever buried something, whoever opened them. One round trip.
+func Buried(ctx context.Context, rdb redis.UniversalClient) ([]string, error) {
+	names, err := rdb.SMembers(ctx, keyBuried).Result()
+	if err != nil {
+		return nil, fmt.Errorf("list the lines with dead: %w", err)
+	}
+	return names, nil
+}
+
 // Bury keeps the contract. One round trip.
 func (q *Queue[T]) Bury(ctx context.Context, l queue.Lease[T], why string) error {
 	if err := q.bury(ctx, l, why); err != nil {
@@ -27,9 +39,9 @@ func (q *Queue[T]) Bury(ctx context.Context, l queue.Lease[T], why string) error
 func (q *Queue[T]) bury(ctx context.Context, l queue.Lease[T], why string) error {
 	entry, deliveries := splitToken(l.Token)
 	why = strings.ToValidUTF8(why[:min(len(why), queue.MaxWhy)], "")
-	keys := []string{q.stream, q.ids, q.dead, q.deadIDs}
+	keys := []string{q.stream, q.ids, q.dead, q.deadIDs, keyBuried}
 	held, err := buryScript.Run(ctx, q.rdb, keys, l.Worker, entry, deliveries, why, l.Tries, l.Pushed.UnixMilli(),
-		milliseconds(queue.KeepDead), queue.MaxDead).Bool()
+		milliseconds(queue.KeepDead), queue.MaxDead, q.cfg.Name).Bool()
 	if err != nil {
 		return err
 	}

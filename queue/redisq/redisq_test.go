@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -211,6 +212,9 @@ func TestDeadAreForgottenByAge(t *testing.T) {
 	}
 	if got := rdb.XLen(t.Context(), stream+":dead").Val(); got != 1 {
 		t.Errorf("entries after the next burial: got %d, want 1", got)
+	}
+	if lines, err := redisq.Buried(t.Context(), rdb); err != nil || !slices.Equal(lines, []string{"work"}) {
+		t.Errorf("lines that have buried something: got %v, %v, want this one", lines, err)
 	}
 	if err := q.Forget(t.Context(), "old", "1-1"); !errors.Is(err, queue.ErrNotFound) {
 		t.Errorf("forget the old one: got %v, want %v", err, queue.ErrNotFound)
