@@ -42,7 +42,8 @@ var law = []room{
 
 	adapters("triggers/inbox", "triggers"),
 	adapters("queue"),
-	adapters("runners"),
+	adapters("runners", "runners/kube/h2"),
+	{paths: []string{"runners/kube/h2"}}, // a client of HTTP/2, which knows nothing of the house
 	adapters("agent/report"),
 	adapters("agent/logs"),
 	adapters("agent/store", storeWords...),
