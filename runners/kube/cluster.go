@@ -33,6 +33,7 @@ type ClusterConfig struct {
 // of a cluster share one.
 type Cluster struct {
 	client kubernetes.Interface
+	logs   *logClient
 	turns  flowcontrol.RateLimiter // of calls, watches and logs that are opened
 	log    *slog.Logger
 
@@ -101,7 +102,11 @@ func newCluster(reach *rest.Config, log *slog.Logger) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kube cluster: %w", err)
 	}
-	return &Cluster{client: client, turns: turns, log: log, watches: map[string]*watch{}}, nil
+	logs, err := newLogClient(unlimited, client)
+	if err != nil {
+		return nil, fmt.Errorf("kube cluster: %w", err)
+	}
+	return &Cluster{client: client, logs: logs, turns: turns, log: log, watches: map[string]*watch{}}, nil
 }
 
 // call waits for the turn of one call to the API, and then bounds it: what stands in line in a burst is not late. If ctx
@@ -141,5 +146,6 @@ func (c *Cluster) Run(ctx context.Context) error {
 	}
 	c.mu.Unlock()
 	group.Wait()
+	c.logs.conns.Close()
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/go-logr/logr"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -63,11 +64,13 @@ func NewNews(list func(context.Context) ([]corev1.Event, error)) func(context.Co
 }
 
 // Mirror is a mirror of pods.
-type Mirror struct{ m *mirror }
+type Mirror struct {
+	m *mirror[corev1.Pod, *corev1.Pod]
+}
 
 // NewMirror makes one of what a test lists and tells.
-func NewMirror(from cache.ListerWatcher, ring func(object any)) Mirror {
-	return Mirror{newMirror("pods", from, &corev1.Pod{}, nil, ring)}
+func NewMirror(from cache.ListerWatcher, ring func(object metav1.Object)) Mirror {
+	return Mirror{newMirror[corev1.Pod]("pods", from, ring)}
 }
 
 // Start lets it be filled, until the function that it returns is called.
@@ -84,11 +87,20 @@ func (m Mirror) Ready(ctx context.Context) error { return m.m.ready(ctx) }
 // Names are those of the pods in it, which are stripped.
 func (m Mirror) Names() []string {
 	var names []string
-	for _, object := range m.m.index.List() {
-		if pod := object.(*corev1.Pod); pod.Labels == nil {
+	for _, pod := range m.m.list() {
+		if pod.Labels == nil {
 			names = append(names, pod.Name)
 		}
 	}
 	slices.Sort(names)
+	return names
+}
+
+// Owned are the names of the pods in it that what has this uid controls.
+func (m Mirror) Owned(by types.UID) []string {
+	var names []string
+	for _, pod := range unpackAll(m.m.of(by)) {
+		names = append(names, pod.Name)
+	}
 	return names
 }

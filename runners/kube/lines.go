@@ -56,7 +56,12 @@ func (l *lines) Write(p []byte) (int, error) {
 		}
 		taken += n
 	}
-	l.rest = append(l.rest[:0], l.rest[taken:]...)
+	rest := l.rest[taken:]
+	if cap(l.rest) > 4*len(rest)+1024 { // What is left may lie there for hours.
+		l.rest = bytes.Clone(rest)
+	} else {
+		l.rest = append(l.rest[:0], rest...)
+	}
 	return len(p), nil
 }
 

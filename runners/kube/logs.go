@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/millrace-ci/millrace/runners"
+
 	corev1 "k8s.io/api/core/v1"
 )
 
@@ -31,10 +32,9 @@ type follower struct {
 	max   int // what size may be
 
 	mu      sync.Mutex
-	sight   sight
-	verdict verdict
-	changed chan struct{} // closed when they change
-	check   func()        // called when they have changed; nil: nobody is
+	scene   scene
+	changed chan struct{} // closed when it changes; nil: nobody waits for that
+	check   func()        // called when it has changed; nil: nobody is
 }
 
 // opener opens a stream of a pod's log.
@@ -45,7 +45,7 @@ func (r *Runner) stream(ctx context.Context, pod string, opts *corev1.PodLogOpti
 	if err := r.cfg.Cluster.turns.Wait(ctx); err != nil {
 		return nil, err
 	}
-	return r.pods().GetLogs(pod, opts).Stream(ctx)
+	return r.cfg.Cluster.logs.open(ctx, r.cfg.Namespace, pod, opts)
 }
 
 // newFollower asks log where an earlier one has left off. It starts nothing.
@@ -54,37 +54,18 @@ func newFollower(open opener, log runners.Log, h *hider) (*follower, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resume log: %w", err)
 	}
-	return &follower{open: open, log: log, hider: h, now: time.Now, place: placeOf(last), told: map[string]bool{}, max: runners.MaxLog, changed: make(chan struct{})}, nil
-}
-
-// see tells what is known of the job now. It never blocks and may be called at any time; a verdict with a result is the
-// last one.
-func (f *follower) see(s sight, v verdict) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	s.pods = slices.Clone(s.pods)
-	f.sight, f.verdict = s, v
-	if f.check != nil {
-		f.check()
-	}
-	close(f.changed)
-	f.changed = make(chan struct{})
-}
-
-func (f *follower) seen() (sight, verdict, <-chan struct{}) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.sight, f.verdict, f.changed
+	return &follower{open: open, log: log, hider: h, now: time.Now, place: placeOf(last), max: runners.MaxLog, scene: scene{main: -1}}, nil
 }
 
 // run copies the log until the job has ended and all was read. Errors are the log's and ctx's, and those of the hider,
 // without which nothing may be shown: else an API that is away is waited for, and what is lost is told in the log. In the
 // end the hider knows all that there is to hide, and so does the log.
 func (f *follower) run(ctx context.Context) error {
-	if err := f.copyAll(ctx); err != nil {
-		return err
+	err := f.copyAll(ctx)
+	if err == nil {
+		apart(func() { err = f.hider.once(ctx) })
 	}
-	if err := f.hider.once(ctx); err != nil {
+	if err != nil {
 		return err
 	}
 	f.hider.tell(f.log)
@@ -92,66 +73,49 @@ func (f *follower) run(ctx context.Context) error {
 }
 
 func (f *follower) copyAll(ctx context.Context) error {
-	for _, container := range []string{cloneContainer, taskContainer} {
+	for i, container := range containers {
 		if f.place.full {
-			return f.await(ctx, func(_ sight, v verdict) bool { return v.result != nil })
+			return f.end(ctx)
 		}
 		if f.place.behind(container) {
 			continue
 		}
-		if err := f.follow(ctx, container); err != nil {
+		if err := f.follow(ctx, i); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// await returns when the job is as done says.
-func (f *follower) await(ctx context.Context, done func(sight, verdict) bool) error {
-	for {
-		s, v, changed := f.seen()
-		if done(s, v) {
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
 // follow copies the log of one container, from its start, or the end of the job if it never starts, to its end.
-func (f *follower) follow(ctx context.Context, container string) error {
-	var pod *corev1.Pod
-	var problem error
-	err := f.await(ctx, func(s sight, v verdict) bool {
-		pod = s.pod()
-		if pod != nil && begun(pod, container) || v.result != nil {
-			return true
-		}
-		if container == cloneContainer && s.job != nil && !slices.ContainsFunc(s.job.Spec.Template.Spec.InitContainers, isClone) {
-			pod = nil
-			return true
-		}
-		problem = f.tell(ctx, container, v.waiting)
-		return problem != nil
-	})
-	if err = errors.Join(err, problem); err != nil || pod == nil || !begun(pod, container) {
+func (f *follower) follow(ctx context.Context, container int) error {
+	pod, err := f.start(ctx, container)
+	if pod == nil || err != nil {
 		return err
 	}
-	if err := f.hider.refresh(ctx); err != nil {
+	f.told = nil // It waits no more.
+	apart(func() { err = f.hider.refresh(ctx) })
+	if err != nil {
 		return err
 	}
 	return f.copy(ctx, pod, container)
 }
 
-func isClone(c corev1.Container) bool { return c.Name == cloneContainer }
-
-// begun tells whether a container runs or has run.
-func begun(pod *corev1.Pod, container string) bool {
-	state := containerState(pod, container)
-	return state.Running != nil || state.Terminated != nil && state.Terminated.StartedAt.Unix() > 0
+// start returns the pod whose container has begun, nil if it never will. What it waits for it tells the log.
+func (f *follower) start(ctx context.Context, container int) (pod *actor, err error) {
+	var problem error
+	err = f.await(ctx, func(s scene) bool {
+		pod = s.pod()
+		if pod != nil && pod.begun[container] {
+			return true
+		}
+		if pod = nil; s.ended || s.bare && containers[container] == cloneContainer {
+			return true
+		}
+		apart(func() { problem = f.tell(ctx, containers[container], s.waiting) })
+		return problem != nil
+	})
+	return pod, errors.Join(err, problem)
 }
 
 // tell writes what a container waits for, once. What cannot be hidden in it yet is told another time.
@@ -168,6 +132,9 @@ func (f *follower) tell(ctx context.Context, container, text string) error {
 	text = waitMark + container + ": " + f.hider.words(text)
 	if f.told[text] || f.place.said == text {
 		return nil
+	}
+	if f.told == nil {
+		f.told = map[string]bool{}
 	}
 	f.told[text] = true
 	return f.write(appendLine(nil, f.now(), ourName, []byte(text)))

@@ -93,7 +93,7 @@ func TestMirror(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		api := &fakeAPI{pods: []corev1.Pod{fakePod("a"), fakePod("b")}}
 		var rung []string
-		m := kube.NewMirror(api.listWatch(), func(object any) { rung = append(rung, object.(*corev1.Pod).Name) })
+		m := kube.NewMirror(api.listWatch(), func(object metav1.Object) { rung = append(rung, object.GetName()) })
 		if err := m.Ready(overContext(t)); !errors.Is(err, context.Canceled) {
 			t.Errorf("ready before it runs: got error %v, want %v", err, context.Canceled)
 		}
@@ -141,7 +141,7 @@ func TestMirrorAfterOutage(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				api := &fakeAPI{watched: make(chan struct{}, 1)}
 				rung := make(chan any, 1)
-				m := kube.NewMirror(api.listWatch(), func(object any) { rung <- object })
+				m := kube.NewMirror(api.listWatch(), func(object metav1.Object) { rung <- object })
 				defer m.Start(t.Context())()
 				<-api.watched
 				api.leave()

@@ -29,8 +29,13 @@ func (r *Runner) stop(ctx context.Context, id string) error {
 	if err := r.watch.ready(ctx); err != nil {
 		return err
 	}
-	bell, end := r.watch.subscribe(id)
-	defer end()
+	bell := make(chan struct{}, 1)
+	defer r.watch.subscribe(id, func() {
+		select {
+		case bell <- struct{}{}:
+		default: // It has not been heard yet, that is enough.
+		}
+	})()
 	job, err := r.halt(ctx, id)
 	if job == nil || err != nil {
 		return err

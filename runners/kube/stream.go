@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"io"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 )
 
 const (
@@ -17,8 +17,6 @@ const (
 	patience = time.Minute
 	// lagging is how long a stream may go on after its container has ended, before it is taken for dead.
 	lagging = 15 * time.Second
-	// A stream is read in pieces that grow from one to the other: most of thousands of streams say little.
-	minRead, maxRead = 512, 64 << 10
 	// Pauses between two tries grow from one to the other.
 	minPause, maxPause = time.Second, 5 * time.Second
 )
@@ -26,13 +24,14 @@ const (
 // copy copies the log of a container that has begun. A stream that was opened after the container had ended, and was
 // read to its end, is the whole of it; all others are opened again behind the last line. A pod that is gone by then takes
 // nothing along when the stream before had ended by itself: a node ends one when its container has ended and all is read.
-func (f *follower) copy(ctx context.Context, pod *corev1.Pod, container string) error {
+func (f *follower) copy(ctx context.Context, pod *actor, i int) error {
+	container := containers[i]
 	var pause pauses
 	var drained *lines // of a stream that had ended by itself
 	for {
-		_, ended := f.gone(pod, container)
+		_, ended := f.gone(pod.uid, i)
 		from := f.place.in(container)
-		l, err := f.stream(ctx, pod, container, !ended)
+		l, err := f.stream(ctx, pod, i, !ended)
 		var broken *writeError
 		switch {
 		case errors.As(err, &broken):
@@ -53,27 +52,20 @@ func (f *follower) copy(ctx context.Context, pod *corev1.Pod, container string) 
 		if f.place.in(container).After(from) {
 			pause = pauses{}
 		}
-		if err := f.pause(ctx, pause.next(), pod, container, ended); err != nil {
+		if err := f.pause(ctx, pause.next(), pod.uid, i, ended); err != nil {
 			return err
 		}
 	}
 }
 
 // gone tells whether the container has ended, and gives a channel that is closed when something changes.
-func (f *follower) gone(pod *corev1.Pod, container string) (<-chan struct{}, bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.changed, f.over(pod, container)
-}
-
-// over tells whether the container has ended, as far as it was seen.
-func (f *follower) over(pod *corev1.Pod, container string) bool {
-	i := slices.IndexFunc(f.sight.pods, func(p *corev1.Pod) bool { return p.UID == pod.UID })
-	return f.verdict.result != nil || i < 0 || !live(f.sight.pods[i]) || containerState(f.sight.pods[i], container).Terminated != nil
+func (f *follower) gone(pod types.UID, container int) (<-chan struct{}, bool) {
+	s, changed := f.seen()
+	return changed, s.over(pod, container)
 }
 
 // pause waits, but not longer than until the container ends.
-func (f *follower) pause(ctx context.Context, d time.Duration, pod *corev1.Pod, container string, ended bool) error {
+func (f *follower) pause(ctx context.Context, d time.Duration, pod types.UID, container int, ended bool) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	for {
@@ -92,18 +84,21 @@ func (f *follower) pause(ctx context.Context, d time.Duration, pod *corev1.Pod, 
 }
 
 // stream copies one stream of the container's log, behind what the log has of it already.
-func (f *follower) stream(ctx context.Context, pod *corev1.Pod, container string, follow bool) (*lines, error) {
+func (f *follower) stream(ctx context.Context, pod *actor, container int, follow bool) (*lines, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	opts := &corev1.PodLogOptions{Container: container, Follow: follow, Timestamps: true}
-	l := &lines{container: container, from: f.place.in(container), found: f.place.gap, start: pod.CreationTimestamp.Time, words: f.hider.words}
+	name := containers[container]
+	opts := &corev1.PodLogOptions{Container: name, Follow: follow, Timestamps: true}
+	l := &lines{container: name, from: f.place.in(name), found: f.place.gap, start: pod.made, words: f.hider.words}
 	if !l.from.IsZero() {
 		opts.SinceTime = new(metav1.NewTime(sinceOf(l.from)))
 	}
 	if follow {
-		defer f.cutWhenDead(pod, container, cancel)()
+		defer f.cutWhenDead(pod.uid, container, cancel)()
 	}
-	body, err := f.open(ctx, pod.Name, opts)
+	var body io.ReadCloser
+	var err error
+	apart(func() { body, err = f.open(ctx, pod.name, opts) })
 	if err != nil {
 		return l, err
 	}
@@ -113,12 +108,12 @@ func (f *follower) stream(ctx context.Context, pod *corev1.Pod, container string
 
 // cutWhenDead makes see end the stream of a container that has ended, if it does not end by itself. It returns a function
 // that ends that.
-func (f *follower) cutWhenDead(pod *corev1.Pod, container string, cut func()) (end func()) {
+func (f *follower) cutWhenDead(pod types.UID, container int, cut func()) (end func()) {
 	var timer *time.Timer
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.check = func() {
-		if timer == nil && f.over(pod, container) {
+		if timer == nil && f.scene.over(pod, container) {
 			timer = time.AfterFunc(lagging, cut)
 		}
 	}
@@ -131,46 +126,6 @@ func (f *follower) cutWhenDead(pod *corev1.Pod, container string, cut func()) (e
 		}
 	}
 }
-
-// pump copies a stream that is open. whole tells that its end is the log's end.
-func (f *follower) pump(body io.Reader, l *lines, whole bool) error {
-	buf := make([]byte, minRead)
-	for {
-		n, err := body.Read(buf)
-		_, _ = l.Write(buf[:n])
-		if n == len(buf) && n < maxRead {
-			buf = make([]byte, 4*n)
-		}
-		if errors.Is(err, io.EOF) {
-			l.end(whole)
-		}
-		if werr := f.flush(l); werr != nil {
-			return &writeError{werr}
-		}
-		switch {
-		case errors.Is(err, io.EOF), f.place.full:
-			return nil
-		case err != nil:
-			return err
-		}
-	}
-}
-
-// flush writes the lines that are made, and notes where the log ends then.
-func (f *follower) flush(l *lines) error {
-	if len(l.out) == 0 {
-		return nil
-	}
-	err := f.write(l.out)
-	l.out = l.out[:0]
-	f.place.container, f.place.at, f.place.gap = l.container, l.at, false
-	return err
-}
-
-// writeError is an error of the log that is written.
-type writeError struct{ err error }
-
-func (e *writeError) Error() string { return e.err.Error() }
 
 // pauses are those between tries of which none brings anything.
 type pauses struct {

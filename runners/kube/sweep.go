@@ -18,7 +18,7 @@ func (r *Runner) Sweep(ctx context.Context, keep func(id string) bool) (int, err
 	}
 	swept := 0
 	var problems []error
-	for _, job := range r.watch.allJobs() {
+	for _, job := range r.watch.jobs.list() {
 		if ctx.Err() != nil {
 			return swept, ctx.Err()
 		}

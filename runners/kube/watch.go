@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -17,20 +18,23 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// byJob is the index of pods by the uid of the Job that controls them.
-const byJob = "job"
-
 // watch follows the Jobs and pods of a namespace that bear our label, and wakes who waits for one of them.
 type watch struct {
-	namespace  string
-	jobs, pods *mirror
-	news       *news
-	log        *slog.Logger
+	jobs *mirror[batchv1.Job, *batchv1.Job]
+	pods *mirror[corev1.Pod, *corev1.Pod]
+	news *news
+	log  *slog.Logger
 
-	mu   sync.Mutex
-	subs map[string]map[chan struct{}]bool // by the Job's name
-	made map[string]newJob                 // by name
+	mu    sync.Mutex
+	bells map[string][]*bell // by the Job's name
+	made  map[string]newJob  // by name
 }
+
+// packedPod is a pod as it lies in memory.
+type packedPod = packed[corev1.Pod, *corev1.Pod]
+
+// bell is somebody who waits for a Job.
+type bell struct{ ring func() }
 
 // newJob is a Job that this process has made and not heard of yet.
 type newJob struct {
@@ -39,12 +43,12 @@ type newJob struct {
 }
 
 func newWatch(client kubernetes.Interface, namespace string, log *slog.Logger) *watch {
-	w := &watch{namespace: namespace, news: newNews(), log: log, subs: map[string]map[chan struct{}]bool{}, made: map[string]newJob{}}
+	w := &watch{news: newNews(), log: log, bells: map[string][]*bell{}, made: map[string]newJob{}}
 	ours := func(o *metav1.ListOptions) { o.LabelSelector = labelManagedBy + "=" + managedBy }
 	jobs := cache.NewFilteredListWatchFromClient(client.BatchV1().RESTClient(), "jobs", namespace, ours)
 	pods := cache.NewFilteredListWatchFromClient(client.CoreV1().RESTClient(), "pods", namespace, ours)
-	w.jobs = newMirror("jobs of namespace "+namespace, jobs, &batchv1.Job{}, nil, w.ring)
-	w.pods = newMirror("pods of namespace "+namespace, pods, &corev1.Pod{}, cache.Indexers{byJob: controller}, w.ring)
+	w.jobs = newMirror[batchv1.Job]("jobs of namespace "+namespace, jobs, w.ring)
+	w.pods = newMirror[corev1.Pod]("pods of namespace "+namespace, pods, w.ring)
 	return w
 }
 
@@ -62,15 +66,11 @@ func (w *watch) ready(ctx context.Context) error {
 	return errors.Join(w.jobs.ready(ctx), w.pods.ready(ctx))
 }
 
-// job returns the Job of this name as last heard of, nil if there is none. It is shared: read only.
-func (w *watch) job(name string) *batchv1.Job {
-	object, found, err := w.jobs.index.GetByKey(w.namespace + "/" + name)
-	if err != nil || !found {
-		return nil
-	}
-	job, _ := object.(*batchv1.Job)
-	return job
-}
+// job returns the Job of this name as last heard of, nil if there is none.
+func (w *watch) job(name string) *batchv1.Job { return w.jobs.get(name) }
+
+// podsOf returns the pods that the Job with this uid controls, as last heard of.
+func (w *watch) podsOf(uid types.UID) []*corev1.Pod { return unpackAll(w.pods.of(uid)) }
 
 // expect tells of a Job that was just made, and will be heard of.
 func (w *watch) expect(job *batchv1.Job, now time.Time) {
@@ -95,81 +95,37 @@ func (w *watch) expected(name string, now time.Time) *batchv1.Job {
 	return job.Job
 }
 
-// allJobs returns all Jobs that bear our label, as last heard of. They are shared: read only.
-func (w *watch) allJobs() []*batchv1.Job {
-	var jobs []*batchv1.Job
-	for _, object := range w.jobs.index.List() {
-		if job, ok := object.(*batchv1.Job); ok {
-			jobs = append(jobs, job)
-		}
-	}
-	return jobs
-}
-
-// podsOf returns the pods that the Job with this uid controls, as last heard of. They are shared: read only.
-func (w *watch) podsOf(uid types.UID) []*corev1.Pod {
-	objects, err := w.pods.index.ByIndex(byJob, string(uid))
-	if err != nil {
-		return nil
-	}
-	var pods []*corev1.Pod
-	for _, object := range objects {
-		if pod, ok := object.(*corev1.Pod); ok {
-			pods = append(pods, pod)
-		}
-	}
-	return pods
-}
-
-// subscribe returns a channel that gets something after each change of the Job of this name or of its pods, and a
-// function that ends it.
-func (w *watch) subscribe(name string) (<-chan struct{}, func()) {
-	bell := make(chan struct{}, 1)
+// subscribe has ring called after each change of the Job of this name or of its pods, until the function is called that it
+// returns. ring must not block.
+func (w *watch) subscribe(name string, ring func()) (end func()) {
+	b := &bell{ring}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.subs[name] == nil {
-		w.subs[name] = map[chan struct{}]bool{}
-	}
-	w.subs[name][bell] = true
-	return bell, func() {
+	w.bells[name] = append(w.bells[name], b)
+	return func() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		if delete(w.subs[name], bell); len(w.subs[name]) == 0 {
-			delete(w.subs, name)
+		w.bells[name] = slices.DeleteFunc(w.bells[name], func(other *bell) bool { return other == b })
+		if len(w.bells[name]) == 0 {
+			delete(w.bells, name)
 		}
 	}
 }
 
 // ring wakes who waits for the Job that object is or belongs to.
-func (w *watch) ring(object any) {
+func (w *watch) ring(object metav1.Object) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	name := ""
-	switch o := object.(type) {
-	case *batchv1.Job:
-		name = o.Name
+	if _, ok := object.(*batchv1.Job); ok {
+		name = object.GetName()
 		delete(w.made, name)
-	case *corev1.Pod:
-		if owner := metav1.GetControllerOf(o); owner != nil {
-			name = owner.Name
-		}
+	} else if owner := metav1.GetControllerOf(object); owner != nil {
+		name = owner.Name
 	}
-	for bell := range w.subs[name] {
-		select {
-		case bell <- struct{}{}:
-		default: // It has not been heard yet, that is enough.
-		}
+	for _, b := range w.bells[name] {
+		b.ring()
 	}
-}
-
-// controller is what a pod is indexed by.
-func controller(object any) ([]string, error) {
-	if pod, ok := object.(*corev1.Pod); ok {
-		if owner := metav1.GetControllerOf(pod); owner != nil {
-			return []string{string(owner.UID)}, nil
-		}
-	}
-	return nil, nil
 }
 
 // after is a channel that gets something at t, never if t is zero, and a function that ends it.
