@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/yaml"
 )
 
 const nodeName = "kubebench"
@@ -22,33 +23,50 @@ const nodeName = "kubebench"
 // rate is jobs a second, of one round.
 type rate struct{ made, ended float64 }
 
-// jobs lets both sides make their jobs and see them end, in turns. Each round has a namespace of its own.
+// side makes jobs in a namespace and sees them end.
+type side func(ctx context.Context, namespace string) (rate, error)
+
+// jobs lets both sides make the same jobs and see them end, in turns. Each round has a namespace of its own.
 func (b *bench) jobs(ctx context.Context) error {
 	_, end, err := b.startNode(ctx, nodeName, false)
 	if err != nil {
 		return err
 	}
 	defer end()
-	var bare, ours []rate
+	for _, s := range sides {
+		if err := b.count(ctx, s.name, s.of); err != nil {
+			return err
+		}
+	}
+	rates := map[string][]rate{}
 	for round := range b.rounds {
-		for side, do := range map[string]func(context.Context, string) (rate, error){"bare": b.bare, "ours": b.ours} {
-			r, err := b.in(ctx, fmt.Sprintf("kubebench-%s-%d-%d", side, round, os.Getpid()), do)
+		for i := range sides {
+			s := sides[(i+round)%len(sides)] // Who begins has a quieter cluster.
+			r, err := b.in(ctx, fmt.Sprintf("kubebench-%s-%d-%d", s.name, round, os.Getpid()), s.of(b))
 			if err != nil {
 				return err
 			}
-			fmt.Printf("round %d  %s  made %6.1f/s  ended %6.1f/s\n", round+1, side, r.made, r.ended)
-			if side == "bare" {
-				bare = append(bare, r)
-			} else {
-				ours = append(ours, r)
-			}
+			fmt.Printf("round %d  %s  made %6.1f/s  ended %6.1f/s\n", round+1, s.name, r.made, r.ended)
+			rates[s.name] = append(rates[s.name], r)
 		}
 	}
-	for what, of := range map[string]func(rate) float64{"made": func(r rate) float64 { return r.made }, "ended": func(r rate) float64 { return r.ended }} {
-		b, o := median(bare, of), median(ours, of)
-		fmt.Printf("%-5s  bare %6.1f/s  ours %6.1f/s  ratio %.2f\n", what, b, o, o/b)
-	}
+	tell("made", rates, func(r rate) float64 { return r.made })
+	tell("ended", rates, func(r rate) float64 { return r.ended })
 	return nil
+}
+
+var sides = []struct {
+	name string
+	of   func(*bench) side
+}{
+	{"bare", func(b *bench) side { return b.bare }},
+	{"ours", func(b *bench) side { return b.ours }},
+}
+
+// tell prints medians and their ratio.
+func tell(what string, rates map[string][]rate, of func(rate) float64) {
+	bare, ours := median(rates["bare"], of), median(rates["ours"], of)
+	fmt.Printf("%-5s  bare %6.1f/s  ours %6.1f/s  ratio %.2f\n", what, bare, ours, ours/bare)
 }
 
 func median(rates []rate, of func(rate) float64) float64 {
@@ -61,7 +79,7 @@ func median(rates []rate, of func(rate) float64) float64 {
 }
 
 // in does something in a new namespace, and returns when that is empty again.
-func (b *bench) in(ctx context.Context, namespace string, do func(context.Context, string) (rate, error)) (rate, error) {
+func (b *bench) in(ctx context.Context, namespace string, do side) (rate, error) {
 	_, err := b.client.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}, metav1.CreateOptions{})
 	if err != nil {
 		return rate{}, err
@@ -126,13 +144,17 @@ func (b *bench) each(do func(i int) error) error {
 	return <-problems
 }
 
-// bare makes small Jobs by nothing but client-go, and hears of their end from one informer.
+// bare makes the Jobs that ours makes, by nothing but client-go, and hears of their end from one informer.
 func (b *bench) bare(ctx context.Context, namespace string) (rate, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	made, err := b.manifests(namespace)
+	if err != nil {
+		return rate{}, err
+	}
 	factory := informers.NewSharedInformerFactoryWithOptions(b.client, 0, informers.WithNamespace(namespace))
 	ended := make(chan struct{}, b.n)
-	_, err := factory.Batch().V1().Jobs().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(was, now any) {
+	_, err = factory.Batch().V1().Jobs().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{UpdateFunc: func(was, now any) {
 		before, after := was.(*batchv1.Job), now.(*batchv1.Job)
 		if before.Status.CompletionTime == nil && after.Status.CompletionTime != nil {
 			ended <- struct{}{}
@@ -145,26 +167,41 @@ func (b *bench) bare(ctx context.Context, namespace string) (rate, error) {
 	factory.WaitForCacheSync(ctx.Done())
 	start := time.Now()
 	if err := b.each(func(i int) error {
-		_, err := b.client.BatchV1().Jobs(namespace).Create(ctx, bareJob(i), metav1.CreateOptions{})
+		_, err := b.client.BatchV1().Jobs(namespace).Create(ctx, made[i], metav1.CreateOptions{})
 		return err
 	}); err != nil {
 		return rate{}, err
 	}
-	made := time.Since(start)
+	created := time.Since(start)
 	for range b.n {
 		<-ended
 	}
-	return b.rate(made, time.Since(start)), nil
+	return b.rate(created, time.Since(start)), nil
 }
 
-func bareJob(i int) *batchv1.Job {
-	return &batchv1.Job{
-		ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("bare-%d", i)},
-		Spec: batchv1.JobSpec{BackoffLimit: new(int32(0)), Template: corev1.PodTemplateSpec{Spec: corev1.PodSpec{
-			RestartPolicy: corev1.RestartPolicyNever,
-			NodeSelector:  map[string]string{nodeLabel: nodeName},
-			Containers:    []corev1.Container{{Name: "main", Image: "none", Command: []string{"true"}}},
-		}}},
+// manifests are the Jobs of one round, ready to be sent.
+func (b *bench) manifests(namespace string) ([]*batchv1.Job, error) {
+	cfg := b.config(namespace)
+	var all []*batchv1.Job
+	for i := range b.n {
+		text, err := cfg.Render(benchJob(i))
+		if err != nil {
+			return nil, err
+		}
+		job := &batchv1.Job{}
+		if err := yaml.UnmarshalStrict(text, job); err != nil {
+			return nil, err
+		}
+		all = append(all, job)
+	}
+	return all, nil
+}
+
+// config is how our runner makes jobs.
+func (b *bench) config(namespace string) kube.Config {
+	return kube.Config{
+		Namespace: namespace, GitImage: "none", Log: b.log,
+		Policy: kube.Policy{NodeSelector: map[string]string{nodeLabel: nodeName}},
 	}
 }
 
@@ -213,10 +250,9 @@ func (b *bench) runner(ctx context.Context, namespace string) (*kube.Runner, fun
 	if err != nil {
 		return nil, nil, err
 	}
-	r, err := kube.New(kube.Config{
-		Cluster: cluster, Namespace: namespace, GitImage: "none", Log: b.log,
-		Policy: kube.Policy{NodeSelector: map[string]string{nodeLabel: nodeName}},
-	})
+	cfg := b.config(namespace)
+	cfg.Cluster = cluster
+	r, err := kube.New(cfg)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -1,7 +1,8 @@
 // Command kubebench measures runners/kube against a real API server, with a node that runs nothing (see node): what is
 // measured is Millrace and the control plane. It needs KUBECONFIG, of the lab (`make lab-up`), and calls nothing else.
 //
-//	kubebench jobs    1,000 short jobs, against a bare loop of creates without a rate limit, in turns: ratios
+//	kubebench jobs    1,000 short jobs, against a bare loop that creates the same Jobs without a rate limit, in turns: calls
+//	                  to the API for each job, and ratios
 //	kubebench track   10,000 jobs that run and are waited for, with and without (-logs=false) following their logs: memory
 package main
 
@@ -24,11 +25,13 @@ import (
 // bench is what all measurements share.
 type bench struct {
 	kubeconfig string
-	client     *kubernetes.Clientset
+	way        *rest.Config          // to it, without a limit
+	client     *kubernetes.Clientset // of way
 	n          int
 	rounds     int
 	workers    int
 	logs       bool
+	profile    string
 	log        *slog.Logger
 }
 
@@ -51,15 +54,15 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&b.rounds, "rounds", 5, "rounds of each side")
 	flags.IntVar(&b.workers, "workers", 16, "jobs that are made at once")
 	flags.BoolVar(&b.logs, "logs", true, "track: follow the jobs' logs too")
+	flags.StringVar(&b.profile, "profile", "", "track: a file for a profile of the heap at the end")
 	if err := flags.Parse(args[1:]); err != nil {
 		return err
 	}
-	way, err := clientcmd.BuildConfigFromFlags("", b.kubeconfig)
-	if err != nil {
+	var err error
+	if b.way, err = reach(b.kubeconfig); err != nil {
 		return fmt.Errorf("KUBECONFIG: %w", err)
 	}
-	way.QPS, way.WarningHandler = -1, rest.NoWarnings{}
-	if b.client, err = kubernetes.NewForConfig(way); err != nil {
+	if b.client, err = kubernetes.NewForConfig(b.way); err != nil {
 		return err
 	}
 	switch what {
@@ -71,6 +74,18 @@ func run(ctx context.Context, args []string) error {
 		return b.node(ctx, flags.Args())
 	}
 	return fmt.Errorf("there is no measurement %q", what)
+}
+
+// reach is the way to a cluster, as Millrace goes it: protobuf, and here no limit to the rate of calls.
+func reach(kubeconfig string) (*rest.Config, error) {
+	way, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	way.QPS, way.WarningHandler = -1, rest.NoWarnings{}
+	way.AcceptContentTypes = "application/vnd.kubernetes.protobuf,application/json"
+	way.ContentType = "application/vnd.kubernetes.protobuf"
+	return way, nil
 }
 
 // measure says where it measures, and does it.

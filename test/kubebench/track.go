@@ -3,9 +3,11 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/pprof"
 	"strings"
 	"sync"
 
@@ -59,7 +61,23 @@ func (b *bench) fill(ctx context.Context, namespace string, running *bufio.Reade
 		fmt.Printf("%6d jobs  RSS %s\n", n+step.n, memory("VmRSS"))
 	}
 	fmt.Printf("goroutines %d, RSS at most %s\n", runtime.NumGoroutine(), memory("VmHWM"))
-	return nil
+	return b.live()
+}
+
+// live prints what of the memory is in use: the rest is what the garbage collector lets grow, see GOGC of package runtime.
+func (b *bench) live() error {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	fmt.Printf("in use for each job: heap %d bytes, stacks %d bytes\n", m.HeapAlloc/uint64(b.n), m.StackInuse/uint64(b.n))
+	if b.profile == "" {
+		return nil
+	}
+	file, err := os.Create(b.profile)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.WriteHeapProfile(file), file.Close())
 }
 
 // await waits for a job, which is not to end before ctx does.
