@@ -23,7 +23,7 @@ function become(node, like) {
     if (node.data !== like.data) node.data = like.data;
     return;
   }
-  if (node.nodeName === "FORM" || node.nodeName === "NOSCRIPT") return; // a form is the reader's
+  if (node.nodeName === "NOSCRIPT" || node.matches("form:has(select, input:not([type=hidden]))")) return; // what is filled in is the reader's
   for (const { name } of [...node.attributes]) if (!like.hasAttribute(name) && name !== "open") node.removeAttribute(name);
   for (const { name, value } of like.attributes) if (node.getAttribute(name) !== value && name !== "open") node.setAttribute(name, value);
   const wanted = new Set([...like.children].map((child) => child.id).filter(Boolean));
