@@ -54,8 +54,17 @@ func (s *site) delivery(r *http.Request) (view, error) {
 	if err != nil {
 		return view{}, err
 	}
-	state := d.State()
-	return view{Page: "delivery", Title: d.What() + " · " + state, Part: "deliveries", Live: state == accepted, Data: d}, nil
+	return view{Page: "delivery", Title: d.What() + " · " + d.State(), Part: "deliveries", Live: d.changes(), Data: d}, nil
+}
+
+// changes tells whether what the page shows may still become something else.
+func (d deliveryPage) changes() bool {
+	for _, state := range d.Runs {
+		if !state.Final() {
+			return true
+		}
+	}
+	return d.State() == accepted
 }
 
 func (s *site) deliveryPage(ctx context.Context, id string) (deliveryPage, error) {

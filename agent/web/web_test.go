@@ -223,7 +223,7 @@ func TestDeliveryPage(t *testing.T) {
 	paths := s.fill()
 	page := s.says(paths["delivery"], "✓ matched build .millrace/build.yaml push to main matches branches \"main\"; api/basket.go matches paths \"api/**\" See the run",
 		"– not matched docs", "– not matched release .millrace/release.yaml a push, and this pipeline asks only for tag", "f47ac10b-58cc-4372-a567-0e02b2c3d479-devent2", "2026-11-23 09:28:00 UTC")
-	s.has(page, `href="`+paths["running"]+`"`, `href="/?repo=shop%2fapi"`)
+	s.has(page, `href="`+paths["running"]+`"`, `href="/?repo=shop%2fapi"`, " data-live")
 	s.has(s.says(paths["unplanned"], "not planned yet"), "data-live")
 	s.lacks(s.says(paths["nonsense"], "the payload names no head commit"), "data-live", "Commit")
 	s.deliver(77, "push", &inbox.Outcome{At: now}, []store.Explained{}...)
