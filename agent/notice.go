@@ -67,6 +67,9 @@ func (p *reporter) notice(ctx context.Context, r run.Run, t run.Tell) (report.No
 		task, _, _ := r.Task(name)
 		n.Context, n.Text, n.URL = n.Context+"/"+name, task.Line(), n.URL+"#"+name
 	}
+	if n.State.Final() {
+		n.Details = p.details(r, run.ListenedTask(t.To))
+	}
 	return n, nil
 }
 

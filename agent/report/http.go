@@ -1,7 +1,6 @@
 package report
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,7 +14,6 @@ import (
 // Bounds of what a notifier over HTTP reads and waits for.
 const (
 	maxAnswer  = 8 << 10 // bytes of an answer that are read
-	maxFetched = 8 << 20 // bytes of one that was asked for
 	maxReason  = 300     // bytes of it that are shown
 	maxWait    = time.Hour
 	limitWait  = time.Minute // when a limit was hit and no time was named, as GitHub asks
@@ -76,29 +74,6 @@ func AnswerOf(err error) Answer {
 		return Answer{r.Status, r.Reason}
 	}
 	return Answer{}
-}
-
-// Get asks for what is at address and decodes the JSON of the answer, of at most 8 MiB, into v; it returns the answer's
-// header. header says who asks. Errors are those of Send, and one worth another try for an answer that is no such JSON.
-func Get(ctx context.Context, c *http.Client, address string, header http.Header, v any) (http.Header, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, Permanent(err)
-	}
-	req.Header = header.Clone()
-	req.Header.Set("User-Agent", "millrace")
-	resp, err := c.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	if resp.StatusCode/100 != 2 {
-		return nil, refused(resp, req)
-	}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, maxFetched)).Decode(v); err != nil {
-		return nil, fmt.Errorf("read the answer: %w", err)
-	}
-	return resp.Header, nil
 }
 
 // refused is what Send makes of an answer that is no success.

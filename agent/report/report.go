@@ -56,6 +56,9 @@ type Notice struct {
 	Text     string // one line for people
 	URL      string // page of the run
 	At       time.Time
+	// Details says in Markdown what Text has no room for. It may ask for it, so who has room calls it, and nobody else; nil:
+	// there are none.
+	Details func(ctx context.Context) string
 }
 
 // Permanent marks err as one that trying again will not mend: the token may not, the commit is not there.

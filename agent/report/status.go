@@ -1,9 +1,7 @@
 package report
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -39,22 +37,6 @@ func SetStatus(ctx context.Context, client *http.Client, address string, header 
 		Description string `json:"description"`
 		Context     string `json:"context"`
 	}{word, n.URL, Cut(n.Text, maxDescription), n.Context})
-}
-
-// Post posts body as JSON. header says who asks. Errors are those of Send, and Permanent for what cannot be asked.
-func Post(ctx context.Context, client *http.Client, address string, header http.Header, body any) (Answer, error) {
-	data, err := json.Marshal(body)
-	if err != nil {
-		return Answer{}, Permanent(err)
-	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(data))
-	if err != nil {
-		return Answer{}, Permanent(err)
-	}
-	req.Header = header.Clone()
-	req.Header.Set("Content-Type", "application/json")
-	req.Header.Set("User-Agent", "millrace")
-	return Send(client, req)
 }
 
 // Refused is the refusal in an error that trying again will not mend, nil for any other error.

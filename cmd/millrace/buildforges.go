@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/millrace-ci/millrace/agent"
@@ -26,7 +27,11 @@ type forge interface {
 // forgeKinds is the table of forges: to add one, add its line.
 var forgeKinds = map[string]func(config.Forge) (forge, error){
 	"github": func(f config.Forge) (forge, error) {
-		return github.New(github.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: webhookSecrets(f)})
+		cfg := github.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: webhookSecrets(f)}
+		if f.App.ID == 0 {
+			return github.New(cfg)
+		}
+		return github.NewApp(cfg, github.App{ID: strconv.Itoa(f.App.ID), Key: f.App.PrivateKey, Installation: int64(f.App.Installation)})
 	},
 	"gitlab": func(f config.Forge) (forge, error) {
 		return gitlab.New(gitlab.Config{Name: f.Name, URL: f.URL, Token: f.Token, Secrets: webhookSecrets(f)})

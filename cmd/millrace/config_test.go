@@ -138,6 +138,16 @@ func TestBadConfig(t *testing.T) {
 				"registries[2].host: \"h\" stands in another entry too",
 			},
 		},
+		"apps": {
+			"forges: [{name: a, kind: gitea, url: 'https://x', app: {id: 1}}, {name: b, kind: github, app: {private_key: x}}, {name: c, kind: github, app: {id: 1}}, {name: d, kind: github, app: {id: 1, private_key: x}}]",
+			[]string{
+				"forges[0].app: only a forge of kind github has apps",
+				"forges[1].app.id: say the number that GitHub shows as App ID",
+				"forges[2].app.private_key_file: name the file that GitHub made when the app got its private key",
+				"forges[2]: configure app of forge \"c\": its private key is no PEM file: take the one that GitHub made",
+				"forges[3]: configure app of forge \"d\": its private key is no PEM file: take the one that GitHub made",
+			},
+		},
 		"files of secrets": {
 			"forges: [{name: a, kind: github, token: x, token_file: secret1, webhook_secrets: [{secret_file: nofile}, {secret: a, secret_file: secret1}]}, {name: b, kind: github, token_file: secret1}]",
 			[]string{

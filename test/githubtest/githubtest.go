@@ -1,8 +1,9 @@
 // Package githubtest is a GitHub small enough for tests, in this process: bare repositories that the git binary serves
 // over HTTP, the webhook deliveries that pushes cause, the API by which deliveries are listed and asked for again, and
-// that of commit statuses with its limits, each as github.com does it, at the addresses of an Enterprise Server. Tests
+// those of commit statuses and, for an app, check runs with their limits, each as github.com does it, at the addresses of an
+// Enterprise Server. Tests
 // call it; it calls git, and the hooks that it was given. It knows nothing of Millrace, keeps everything but the
-// repositories in memory, and has no pages, users, requests or checks.
+// repositories in memory, and has no pages, users or requests.
 package githubtest
 
 import (
@@ -26,8 +27,13 @@ type Server struct {
 
 	mu       sync.Mutex
 	repos    map[string]*repo
-	statuses map[string][]Status // by owner/name@sha, oldest first
-	lastID   int64               // of repositories, hooks and statuses
+	statuses map[string][]Status   // by owner/name@sha, oldest first
+	checks   map[string][]CheckRun // likewise
+	blind    int                   // how many lists of check runs are to be empty
+	app      *App                  // nil: none is installed
+	grants   map[string]grant      // by installation token
+	granted  int                   // how many there ever were
+	lastID   int64                 // of repositories, hooks and statuses
 }
 
 // repo is one repository. Its hooks are guarded by the Server's mu.
@@ -45,7 +51,7 @@ func Start(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Server: base, repos: map[string]*repo{}, statuses: map[string][]Status{}}
+	s := &Server{Server: base, repos: map[string]*repo{}, statuses: map[string][]Status{}, checks: map[string][]CheckRun{}, grants: map[string]grant{}}
 	s.Serve(s.routes())
 	return s, nil
 }
@@ -56,8 +62,13 @@ func (s *Server) API() string { return s.URL + "/api/v3" }
 func (s *Server) routes() http.Handler {
 	const repos = "/api/v3/repos/{owner}/{name}/"
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST "+repos+"statuses/{sha}", s.api(s.createStatus))
+	mux.HandleFunc("POST "+repos+"statuses/{sha}", s.api(s.need("statuses", s.createStatus)))
 	mux.HandleFunc("GET "+repos+"commits/{sha}/statuses", s.api(s.listStatuses))
+	mux.HandleFunc("POST "+repos+"check-runs", s.api(s.need(checksPermission, s.createCheck)))
+	mux.HandleFunc("PATCH "+repos+"check-runs/{check}", s.api(s.need(checksPermission, s.updateCheck)))
+	mux.HandleFunc("GET "+repos+"commits/{sha}/check-runs", s.api(s.listChecks))
+	mux.HandleFunc("GET "+repos+"installation", s.asApp(s.findInstallation))
+	mux.HandleFunc("POST /api/v3/app/installations/{installation}/access_tokens", s.asApp(s.grantToken))
 	mux.HandleFunc("GET "+repos+"hooks", s.api(s.listHooks))
 	mux.HandleFunc("GET "+repos+"hooks/{hook}/deliveries", s.api(s.listDeliveries))
 	mux.HandleFunc("POST "+repos+"hooks/{hook}/deliveries/{delivery}/attempts", s.api(s.redeliver))
@@ -70,8 +81,9 @@ func (s *Server) api(next func(http.ResponseWriter, *http.Request, *repo)) http.
 	return func(w http.ResponseWriter, r *http.Request) {
 		bearer := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
 		repo := s.repo(r.PathValue("owner"), r.PathValue("name"))
+		_, known := s.may(bearer)
 		switch {
-		case !s.Knows(bearer):
+		case !known:
 			refuse(w, http.StatusUnauthorized, "Bad credentials")
 		case !s.limits.enter(w):
 			return

@@ -1,8 +1,8 @@
 // Package github is the forge GitHub, github.com and GitHub Enterprise Server alike: everything that we hear from it
 // (signed webhook deliveries, as a triggers.Source, and on demand those that never arrived) and say to it (commit
-// statuses, as a report.Notifier), and where its repositories are fetched. The door, the planner and the reporter call
-// it; it calls only GitHub's REST API, to tell and to ask for deliveries. It keeps nothing but a count of statuses,
-// retries nothing and reads no repository.
+// statuses or, as a GitHub App, check runs, as a report.Notifier), and where its repositories are fetched. The door, the planner and the reporter call
+// it; it calls only GitHub's REST API, to tell and to ask for deliveries. It keeps nothing but a count of statuses, the ids of
+// check runs and an app's tokens, retries nothing and reads no repository.
 package github
 
 import (
@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/bmatcuk/doublestar/v4"
 	webhook "github.com/go-playground/webhooks/v6/github"
@@ -32,7 +33,9 @@ type Forge struct {
 	web    *url.URL // what people and git use
 	client *http.Client
 	parser *webhook.Webhook
-	told   tally // statuses, by commit and context
+	told   memory[int]     // how many statuses, by commit and context
+	made   memory[[]int64] // ids of check runs, by what they are of
+	app    *app            // nil: it tells by its token
 }
 
 var (
@@ -45,6 +48,9 @@ func New(cfg Config) (*Forge, error) {
 	api, err := cfg.Address(DefaultURL, doublestar.ValidatePattern)
 	if err != nil {
 		return nil, err
+	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
 	parser, err := webhook.New() // Without a secret: Verify has done that.
 	if err != nil {

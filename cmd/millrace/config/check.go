@@ -52,7 +52,9 @@ func (c *Config) readSecrets() error {
 	var errs []error
 	for i := range c.Forges {
 		f := &c.Forges[i]
-		errs = append(errs, readSecret(fmt.Sprintf("forges[%d].token", i), &f.Token, f.TokenFile))
+		errs = append(errs,
+			readSecret(fmt.Sprintf("forges[%d].token", i), &f.Token, f.TokenFile),
+			readSecret(fmt.Sprintf("forges[%d].app.private_key", i), &f.App.PrivateKey, f.App.PrivateKeyFile))
 		for j := range f.WebhookSecrets {
 			s := &f.WebhookSecrets[j]
 			errs = append(errs, readSecret(fmt.Sprintf("forges[%d].webhook_secrets[%d].secret", i, j), &s.Secret, s.SecretFile))
@@ -141,7 +143,7 @@ func (c *Config) validateRoles() error {
 func (c *Config) validateForges() error {
 	errs := []error{unique("forges", c.Forges, func(f Forge) string { return f.Name })}
 	for i, f := range c.Forges {
-		errs = append(errs, globs(fmt.Sprintf("forges[%d].repositories", i), f.Repositories), checkSSH(i, f.SSHURL))
+		errs = append(errs, globs(fmt.Sprintf("forges[%d].repositories", i), f.Repositories), checkSSH(i, f.SSHURL), checkApp(i, f))
 		if f.Poll != 0 && f.Poll < minPoll {
 			errs = append(errs, fmt.Errorf("forges[%d].poll: must be at least %v", i, minPoll))
 		}
@@ -164,6 +166,21 @@ func globs(key string, patterns []string) error {
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// checkApp checks that an app is one of GitHub's, and all there.
+func checkApp(i int, f Forge) error {
+	switch a := f.App; {
+	case a == ForgeApp{}:
+		return nil
+	case f.Kind != "github":
+		return fmt.Errorf("forges[%d].app: only a forge of kind github has apps", i)
+	case a.ID <= 0 || a.Installation < 0:
+		return fmt.Errorf("forges[%d].app.id: say the number that GitHub shows as App ID", i)
+	case a.PrivateKey == "":
+		return fmt.Errorf("forges[%d].app.private_key_file: name the file that GitHub made when the app got its private key", i)
+	}
+	return nil
 }
 
 func checkSSH(i int, address string) error {

@@ -60,10 +60,19 @@ type Forge struct {
 	URL            string          `mapstructure:"url"`        // of the host or its API
 	Token          triggers.Secret `mapstructure:"token"`      // reads repositories and writes statuses; "": public ones, and nothing is told
 	TokenFile      string          `mapstructure:"token_file"` // file that holds Token
+	App            ForgeApp        `mapstructure:"app"`        // as which it tells, GitHub only
 	SSHURL         string          `mapstructure:"ssh_url"`    // ssh://USER@HOST[:PORT] of clones by key; "": git@ the host
 	Repositories   []string        `mapstructure:"repositories"`
 	Poll           time.Duration   `mapstructure:"poll"`            // between two looks for pushes that it did not tell; 0: what is usual
 	WebhookSecrets []WebhookSecret `mapstructure:"webhook_secrets"` // none: the door is shut
+}
+
+// ForgeApp is a GitHub App.
+type ForgeApp struct {
+	ID             int             `mapstructure:"id"`               // 0: none
+	PrivateKey     triggers.Secret `mapstructure:"private_key"`      // PEM
+	PrivateKeyFile string          `mapstructure:"private_key_file"` // file that holds PrivateKey
+	Installation   int             `mapstructure:"installation"`     // 0: that of each repository
 }
 
 // WebhookSecret signs deliveries. In the file it may be a plain string.
