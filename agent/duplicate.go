@@ -45,6 +45,9 @@ func (a *Agent) duplicate(ctx context.Context, e triggers.Event, first string) e
 		Delivery: e.Delivery, Event: e, At: a.now(),
 		Explanations: []store.Explained{{Explanation: pipeline.Explanation{Reason: reason}}},
 	}
+	if err := a.reopen(ctx, first); err != nil {
+		return err
+	}
 	if err := a.cfg.Plans.SavePlan(ctx, p); err != nil {
 		return fmt.Errorf("save plan: %w", err)
 	}

@@ -102,6 +102,9 @@ func (a *Agent) lookAt(ctx context.Context, w store.Watch) error {
 	if err != nil {
 		return l.unseen(ctx, err)
 	}
+	if err := l.reopenAll(ctx, sights); err != nil {
+		return err
+	}
 	found, gaps := l.compare(heads, sights)
 	sure := l.suspect(gaps)
 	if len(sure) > 0 {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/millrace-ci/millrace/agent"
 	"github.com/millrace-ci/millrace/agent/report"
 	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/agent/store/memstore"
@@ -343,6 +344,56 @@ func TestIgnoredByPreviousVersion(t *testing.T) {
 			t.Errorf("got runs of %q, want bC", got)
 		}
 	})
+}
+
+// TestNotedThenIgnoredByPreviousVersion: the same where one of us had noted the push, but not planned it.
+func TestNotedThenIgnoredByPreviousVersion(t *testing.T) {
+	t.Parallel()
+	for name, then := range map[string]func(h *house, a *agent.Agent){
+		"and a look": func(*house, *agent.Agent) { time.Sleep(2 * gapsEvery) },
+		"and it is told late": func(h *house, a *agent.Agent) {
+			h.deliver(a, moved(2, commit("b"), commit("c"), ""))
+			h.deliver(a, moved(3, commit("c"), commit("d"), ""))
+			time.Sleep(lease)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				h := newHouse(t, everything)
+				a, stop, _ := h.agent()
+				defer stop()
+				h.deliver(a, moved(1, commit("a"), commit("b"), ""))
+				time.Sleep(2 * time.Minute)
+				h.unnoted.Store(true)
+				h.git.set("refs/heads/main", commit("c"))
+				time.Sleep(2 * gapsEvery)
+				ids, err := h.inbox.Unplanned(t.Context(), 10)
+				if err != nil || len(ids) != 1 {
+					t.Fatalf("unplanned are %v, %v, want what was found", ids, err)
+				}
+				rec, err := h.inbox.Get(t.Context(), ids[0])
+				if err == nil {
+					_, err = h.refs.Note(t.Context(), store.Heard{
+						Repo: store.Repo{Forge: "gitea", Repository: pushTo("main").Repo}, Ref: "refs/heads/main", Look: time.Now().Add(gapsEvery),
+						Sight: store.Sight{Before: commit("b"), After: commit("c"), Delivery: ids[0], At: rec.At, Recovered: true},
+					})
+				}
+				if err == nil {
+					err = h.inbox.Settle(t.Context(), ids[0], inbox.Outcome{At: time.Now(), Ignored: true, Error: "unknown kind"})
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				h.unnoted.Store(false)
+				then(h, a)
+				synctest.Wait()
+				if got := h.commits(); !strings.HasPrefix(got, "b") || strings.Count(strings.ToLower(got), "c") != 1 {
+					t.Errorf("got runs of %q, want one of c", got)
+				}
+			})
+		})
+	}
 }
 
 // kept lists the kinds of the deliveries that are kept.

@@ -12,6 +12,9 @@ import (
 	"github.com/millrace-ci/millrace/triggers/inbox"
 )
 
+// upgradeTime is how long agents of two versions may run beside each other.
+const upgradeTime = time.Hour
+
 // heard tells whether an agent planned what was pushed and noted nothing: one of a version before there were looks, while
 // it is replaced. What it heard since the last sight is noted in its place.
 func (l *look) heard(ctx context.Context, g gap) (bool, error) {
@@ -39,20 +42,35 @@ func (l *look) heard(ctx context.Context, g gap) (bool, error) {
 	return false, nil
 }
 
-// reopen has a recovered push planned that was kept before and ignored: by an agent of a version before there were looks,
-// while it is replaced.
-func (l *look) reopen(ctx context.Context, id string) error {
-	rec, err := l.cfg.Inbox.Get(ctx, id)
-	if errors.Is(err, inbox.ErrNotFound) || err == nil && (rec.Planned == nil || !rec.Planned.Ignored) {
+// reopen has a push planned that a look found and that was ignored: by an agent of a version before there were looks, while
+// it is replaced. It does nothing about any other delivery.
+func (a *Agent) reopen(ctx context.Context, id string) error {
+	rec, err := a.cfg.Inbox.Get(ctx, id)
+	if errors.Is(err, inbox.ErrNotFound) {
+		return nil
+	}
+	if p := rec.Planned; err == nil && (rec.Kind != kindRecovered || p == nil || !p.Ignored || p.First != "") {
 		return nil
 	}
 	if err == nil {
-		err = l.cfg.Inbox.Reopen(ctx, id)
+		err = a.cfg.Inbox.Reopen(ctx, id)
 	}
 	if err != nil {
 		return fmt.Errorf("plan a recovered push again: %w", err)
 	}
-	return l.PushDeliveries(ctx, id)
+	return a.PushDeliveries(ctx, id)
+}
+
+// reopenAll does so for what was found of late, and noted.
+func (l *look) reopenAll(ctx context.Context, sights map[string]store.Sight) error {
+	for _, s := range sights {
+		if s.Recovered && l.at.Sub(s.At) < upgradeTime {
+			if err := l.reopen(ctx, s.Delivery); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // recover keeps a delivery of a push that nobody told. Its key follows from what was found and what it follows, so that
