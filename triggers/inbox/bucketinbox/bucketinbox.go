@@ -30,6 +30,9 @@ const folder = "deliveries/"
 // grace is how old an object must be until Trim takes it for left over: its delivery may be on its way to the inbox.
 const grace = time.Hour
 
+// maxBody bounds, in bytes, what an object may grow to when it is read.
+const maxBody = 1 << 28
+
 // Inbox is an inbox.Inbox. What it does not do itself the inbox behind it does.
 type Inbox struct {
 	inbox.Inbox
@@ -95,7 +98,7 @@ func (i *Inbox) read(ctx context.Context, name string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1))
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(maxBody))
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/klauspost/compress/zstd"
 	"gocloud.dev/blob"
 	"gocloud.dev/blob/fileblob"
 	"gocloud.dev/blob/memblob"
@@ -65,6 +66,33 @@ func TestLargeBodiesOnlyAreInTheBucket(t *testing.T) {
 	}
 	if info, err := os.Stat(got[0]); err != nil || info.Size() > bucketinbox.LargeBody/10 {
 		t.Errorf("the object: %v, %v, want it compressed", info, err)
+	}
+}
+
+// TestObjectThatGrows: what was put into the place of an object does not take all memory.
+func TestObjectThatGrows(t *testing.T) {
+	t.Parallel()
+	_, dir, in := open(t)
+	keep(t, in, delivery("large", 1<<20))
+	var bomb bytes.Buffer
+	z, err := zstd.NewWriter(&bomb)
+	if err != nil {
+		t.Fatal(err)
+	}
+	chunk := make([]byte, 1<<20)
+	for range 300 {
+		_, _ = z.Write(chunk) // to memory
+	}
+	if err := z.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for _, o := range objects(t, dir) {
+		if err := os.WriteFile(o, bomb.Bytes(), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, err := in.Get(t.Context(), "large"); err == nil {
+		t.Errorf("%d bytes grew to %d", bomb.Len(), len(r.Body))
 	}
 }
 

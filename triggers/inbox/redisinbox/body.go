@@ -1,6 +1,7 @@
 package redisinbox
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/klauspost/compress/s2"
@@ -14,6 +15,9 @@ const (
 
 // compressFrom is the length in bytes from which compressing a body saves more than it costs.
 const compressFrom = 512
+
+// maxBody bounds, in bytes, what a body may grow to, so that a length that was never ours costs no memory.
+const maxBody = 1 << 28
 
 // pack returns how body is written, and body written so. It does not change body, and may return it. S2 makes a push
 // three times smaller in a fifth of the time that zstd takes to make it four times smaller, and the sender is waiting.
@@ -35,6 +39,9 @@ func unpack(form, packed string) ([]byte, error) {
 	case formPlain:
 		return []byte(packed), nil
 	case formS2:
+		if n, err := s2.DecodedLen([]byte(packed)); err != nil || n > maxBody {
+			return nil, fmt.Errorf("decompress body: its length cannot be right: %d bytes, %w", n, cmp.Or(err, s2.ErrTooLarge))
+		}
 		body, err := s2.Decode(nil, []byte(packed))
 		if err != nil {
 			return nil, fmt.Errorf("decompress body: %w", err)
