@@ -1,9 +1,13 @@
 package mask_test
 
 import (
+	"encoding/base64"
+	"encoding/json"
+	"net/url"
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"pgregory.net/rapid"
 
@@ -28,11 +32,39 @@ func FuzzMask(f *testing.F) {
 	f.Add("aaaa\x00aaaab\x00abab", []byte("aaaaababaaaabab"), []byte{1})
 	f.Add("one line\r\nanother line\r\n", []byte("\x80\x81\x82\x83\x84\x85\n"), []byte{5, 2})
 	f.Add("****\x00**a*", []byte("*****a*a***"), []byte{2})
+	f.Add(`{"auths":{"b":{"auth":"cm9ib3Q6aHVudGVyMg=="}}}`, []byte("\x80\x90\xc0\xd0\xe0"), []byte{7})
+	f.Add("users:\n- user:\n    token: eyJhb.tail\n", []byte("\x81\n\xc1\xff"), []byte{2, 9})
 	f.Fuzz(func(t *testing.T, values string, text, splits []byte) {
 		if len(values) > 200 || len(text) > 200 {
 			return
 		}
 		checkLaws(t, strings.Split(values, "\x00"), text, splits)
+	})
+}
+
+// FuzzForms hides a value of one line in the forms that the standard library writes it in, beside anything at all.
+func FuzzForms(f *testing.F) {
+	f.Add("hunter2-hunter2", "u:", "\n")
+	f.Add(`it's "p@ss" w/rd+~(*)<é&=>!`, "", `"`)
+	f.Add("\xff\xfe€𝄞\x00", "aa", "==")
+	f.Add("aaaaaaaa", "a", "a")
+	f.Fuzz(func(t *testing.T, value, before, after string) {
+		m, err := mask.New(value)
+		if err != nil || len(value) > 200 || len(before)+len(after) > 200 || strings.ContainsAny(value, "\r\n") || strings.TrimSpace(value) != value {
+			return
+		}
+		forms := []string{value, url.QueryEscape(value), url.PathEscape(value)}
+		if quoted, err := json.Marshal(value); err == nil && utf8.ValidString(value) {
+			forms = append(forms, string(quoted[1:len(quoted)-1]))
+		}
+		for _, base := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding, base64.RawStdEncoding, base64.RawURLEncoding} {
+			forms = append(forms, base.EncodeToString([]byte(value)))
+		}
+		for _, form := range forms {
+			if got := m.Text(before + form + after); strings.Contains(got, form) && !strings.Contains(form, "*") {
+				t.Errorf("value %q shows as %q in %q", value, form, got)
+			}
+		}
 	})
 }
 

@@ -23,7 +23,7 @@ import (
 const pendingFor = 2 * time.Minute
 
 // recorded is what a real cluster said of a job (Kubernetes 1.34, containerd), as it was seen once.
-func recorded(t *testing.T, name string) kube.Sight {
+func recorded(t testing.TB, name string) kube.Sight {
 	t.Helper()
 	data, err := os.ReadFile(filepath.Join("testdata", "objects", name+".yaml"))
 	if err != nil {

@@ -110,3 +110,27 @@ func TestRefsEndless(t *testing.T) {
 		t.Errorf("got %v, want %v", err, repo.ErrTooLarge)
 	}
 }
+
+// FuzzRefs lets a server answer anything at all: every ref that is read can be one, and names a commit.
+func FuzzRefs(f *testing.F) {
+	commit := strings.Repeat("a", 40)
+	whole := strings.TrimSuffix(refs(commit), "0000")
+	f.Add(whole + line(commit+" refs/heads/main\n") + line(commit+" refs/tags/v1\n") + line(strings.Repeat("b", 40)+" refs/tags/v1^{}\n") + "0000")
+	f.Add(whole + line(commit+" refs/heads/../../x\n") + line("x refs/heads/-x\n") + "0000")
+	f.Add(advert + line(strings.Repeat("0", 40)+" capabilities^{}\x00side-band-64k\n") + "0000")
+	f.Add("001e# service=git-upload-pack\n0000ffff")
+	f.Add("0004")
+	f.Add("<html>")
+	f.Fuzz(func(t *testing.T, answer string) {
+		got, err := repo.New(repo.Config{Transport: served(answer, nil)}).Refs(t.Context(), triggers.Access{URL: "http://git.test/o/r.git"})
+		if err != nil && got != nil {
+			t.Errorf("got %v with error %v", got, err)
+		}
+		for ref, commit := range got {
+			branch, tag := triggers.SplitRef(ref)
+			if err := errors.Join(triggers.CheckRef(branch+tag), triggers.CheckCommit(commit)); err != nil {
+				t.Errorf("%s %s: %v", commit, ref, err)
+			}
+		}
+	})
+}
