@@ -145,15 +145,8 @@ func (s *server) run(w http.ResponseWriter, r *http.Request) error {
 	shown := runOf(found, s.cfg.URL)
 	shown.Tellings = tellingsOf(found)
 	if found.Held() {
-		lane, err := s.cfg.Runs.Lane(r.Context(), found.Plan.Lane.Name)
-		if err != nil {
+		if err := s.place(r.Context(), found, shown.Lane); err != nil {
 			return err
-		}
-		shown.Lane.Position, shown.Lane.Before = lane.Position(found.Plan.ID)
-		for _, one := range lane {
-			if one.Held() {
-				shown.Lane.Waiting++
-			}
 		}
 	}
 	return answer(w, http.StatusOK, shown)

@@ -51,9 +51,10 @@ type Lane struct {
 	Group    string `json:"group"`
 	Limit    int    `json:"limit"`
 	WhenFull string `json:"when_full"`
-	Position int    `json:"position,omitempty"` // among those that wait, from 1
-	Waiting  int    `json:"waiting,omitempty"`  // how many these are
-	Before   string `json:"before,omitempty"`   // id of the run directly before it
+	Position int    `json:"position,omitempty"`  // among those that wait, from 1
+	Waiting  int    `json:"waiting,omitempty"`   // how many these are
+	Before   string `json:"before,omitempty"`    // id of the run directly before it
+	StartsAt *stamp `json:"starts_at,omitempty"` // about, by how long earlier runs took; null where none say
 }
 
 // Told is what was told last, and whether that worked.

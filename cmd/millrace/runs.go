@@ -98,6 +98,9 @@ func runHead(w io.Writer, r api.Run) {
 	fmt.Fprintf(w, "cause\t%s\n", causeOf(r))
 	if l := r.Lane; l != nil && l.Position > 0 {
 		fmt.Fprintf(w, "lane\t%q: number %d of %d that wait, behind run %s\n", l.Group, l.Position, l.Waiting, l.Before)
+		if l.StartsAt != nil {
+			fmt.Fprintf(w, "\tstarts in about %s, by how long earlier runs took\n", roughly(time.Until(l.StartsAt.Time())))
+		}
 	}
 	fmt.Fprintf(w, "page\t%s\n", r.URL)
 	if r.Status != nil && r.Status.Error != "" {
@@ -174,4 +177,15 @@ func took(from, to time.Time) string {
 		to = time.Now()
 	}
 	return to.Sub(from).Round(100 * time.Millisecond).String()
+}
+
+// roughly is a time to come, no more exact than a guess is.
+func roughly(d time.Duration) string {
+	switch {
+	case d < time.Minute:
+		return "a minute"
+	case d < time.Hour:
+		return fmt.Sprintf("%d minutes", int(d.Round(time.Minute)/time.Minute))
+	}
+	return fmt.Sprintf("%.1f hours", d.Hours())
 }
