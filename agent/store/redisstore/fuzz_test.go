@@ -29,8 +29,13 @@ func FuzzRun(f *testing.F) {
 		}
 		_, _, _, _ = r.Line(), r.Deadline(), r.Outstanding(), r.Settled()
 		for _, fact := range []run.Fact{
-			run.Admitted{At: at}, run.Started{Task: "a", Attempt: 1, At: at}, run.Ended{Task: "a", Attempt: 1, At: at}, run.Due{Task: "a", Attempt: 1, At: at},
-			run.Cancel{By: "x", At: at}, run.Expired{At: at}, run.Gone{Task: "b", Attempt: 1, At: at},
+			run.Admitted{At: at},
+			run.Started{Task: "a", Attempt: 1, At: at},
+			run.Ended{Task: "a", Attempt: 1, At: at},
+			run.Due{Task: "a", Attempt: 1, At: at},
+			run.Cancel{By: "x", At: at},
+			run.Expired{At: at},
+			run.Gone{Task: "b", Attempt: 1, At: at},
 		} {
 			if next, _, err := r.Apply(fact); err == nil {
 				_ = next.Outstanding()
