@@ -7,6 +7,11 @@
 //	bench pickup   time from a push to its handler, on an idle line
 //	bench kill     time from kill -9 of a worker to the taking over of the last task that it held
 //	bench door     deliveries accepted, and forged ones refused, beside a handler that keeps nothing
+//	bench fetch    one file at a commit, beside git and go-git, by files and commits of the repository
+//	bench start    from the daemon's start to its readiness, and what it costs while nothing happens
+//	bench big      a push of 25 MB, and /metrics while 50,000 tasks are in line
+//	bench soak     how the daemon's memory grows under half of the load that it can bear
+//	bench stop     answers while Redis stands still, and the end after SIGTERM
 //	bench state    what a transition of a run costs, by stored runs and tasks of a run
 package main
 
@@ -45,18 +50,24 @@ var measurements = map[string]measurement{
 	"pickup": {100, "everysec", "ours,asynq,raw", pickup},
 	"kill":   {1000, "everysec", "ours,asynq", kill},
 	"door":   {15_000, "everysec,always", "ours,bare", knock},
+	"fetch":  {100_000, "", "ours,git,go-git", fetch},
+	"start":  {10, "", "ours", start},
+	"big":    {50_000, "everysec", "ours", big},
+	"soak":   {1800, "everysec", "ours", soak},
+	"stop":   {100, "everysec", "ours", stop},
 	"state":  {2000, "everysec", "1,1000,100000", state},
 }
 
 // children is what this program does when it has started itself.
 var children = map[string]func(ctx context.Context, args []string) error{
-	holdCommand: hold,
-	doorCommand: serveDoor,
+	holdCommand:  hold,
+	doorCommand:  serveDoor,
+	fetchCommand: fetchOnce,
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	ctx, cancel := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer cancel()
 	if err := choose(ctx, os.Args[1:]); err != nil {
 		fmt.Fprintln(os.Stderr, "bench:", err)
 		os.Exit(1)

@@ -75,8 +75,7 @@ func fillRuns(ctx context.Context, s *redisstore.Store, n int) error {
 	all.SetLimit(32)
 	for i := range n {
 		all.Go(func() error {
-			r := newRun(fmt.Sprintf("stored%07d", i), 10)
-			r.Plan.CreatedAt = r.Plan.CreatedAt.Add(time.Duration(i) * time.Second)
+			r := newRun(fmt.Sprintf("stored%07d", i), 10, longAgo.Add(time.Duration(i)*time.Second))
 			r.Plan.Event.Repo.Name, r.Plan.Event.After = fmt.Sprintf("shop/r%02d", i%100), fmt.Sprintf("%07x0123456789abcdef", i)
 			if i%2 == 1 {
 				r.Plan.Event.Branch, r.Plan.Pipeline = "dev", "nightly"
@@ -96,13 +95,16 @@ func fillRuns(ctx context.Context, s *redisstore.Store, n int) error {
 	return all.Wait()
 }
 
-// newRun is a run of tasks that stand side by side.
-func newRun(id string, tasks int) run.Run {
+// longAgo is when the first of the stored runs was made.
+var longAgo = time.UnixMilli(1e12).UTC()
+
+// newRun is a run of tasks that stand side by side, of a runner that is nowhere.
+func newRun(id string, tasks int, at time.Time) run.Run {
 	stage := run.StagePlan{Parallel: true}
 	for i := range tasks {
-		stage.Tasks = append(stage.Tasks, run.TaskPlan{Name: fmt.Sprint("t", i), Line: "local"})
+		stage.Tasks = append(stage.Tasks, run.TaskPlan{Name: fmt.Sprint("t", i), Line: "elsewhere"})
 	}
-	plan := &run.Snapshot{ID: id, Pipeline: "release", Stages: []run.StagePlan{stage}, CreatedAt: time.UnixMilli(1e12).UTC()}
+	plan := &run.Snapshot{ID: id, Pipeline: "release", Stages: []run.StagePlan{stage}, CreatedAt: at}
 	plan.Event.Repo.Name, plan.Event.Branch, plan.Event.After = "shop/api", "main", "0123456789abcdef"
 	r, _ := run.New(plan)
 	return r

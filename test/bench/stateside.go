@@ -40,7 +40,7 @@ func (p *place) moveOnce(ctx context.Context, tasks, n int) (moved, error) {
 // the whole run, are not counted: a run has one of each, however many tasks it has.
 func (p *place) life(ctx context.Context, s *redisstore.Store, tasks, n int) (took []float64, err error) {
 	p.made++
-	r := newRun(fmt.Sprintf("made%d-%d", p.made, tasks), tasks)
+	r := newRun(fmt.Sprintf("made%d-%d", p.made, tasks), tasks, longAgo)
 	if r, err = s.Create(ctx, r); err != nil {
 		return nil, err
 	}

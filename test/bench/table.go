@@ -84,22 +84,30 @@ func spread[R any](results []R, of func(R) float64) (mid, least, most float64) {
 	return all[len(all)/2], all[0], all[len(all)-1]
 }
 
-// about says what was measured, where and with which versions.
+// about says what was measured on a redis-server, where and with which versions.
 func about(ctx context.Context, s *server, title string) error {
 	info, err := s.admin.InfoMap(ctx, "server").Result()
 	if err != nil {
 		return err
 	}
-	versions := []string{"redis-server " + info["Server"]["redis_version"], runtime.Version()}
+	aboutHere(title, "redis-server "+info["Server"]["redis_version"])
+	return nil
+}
+
+// peers are the modules whose versions matter.
+var peers = []string{"github.com/hibiken/asynq", "github.com/redis/go-redis/v9", "github.com/go-git/go-git/v5"}
+
+// aboutHere says what was measured beside another program, where and with which versions.
+func aboutHere(title, program string) {
+	versions := []string{strings.TrimSpace(program), runtime.Version()}
 	if build, ok := debug.ReadBuildInfo(); ok {
 		for _, m := range build.Deps {
-			if m.Path == "github.com/hibiken/asynq" || m.Path == "github.com/redis/go-redis/v9" {
+			if slices.Contains(peers, m.Path) {
 				versions = append(versions, m.Path+" "+m.Version)
 			}
 		}
 	}
 	fmt.Printf("### %s\n\n%s; %d cores, load %s. Median (least-most) of the rounds.\n\n", title, strings.Join(versions, ", "), runtime.NumCPU(), load())
-	return nil
 }
 
 // load is the machine's, of the last minute.
