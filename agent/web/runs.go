@@ -113,38 +113,3 @@ func (s *site) run(r *http.Request) (view, error) {
 	}
 	return view{Page: "run", Title: found.Plan.Pipeline + " · " + string(found.State), Part: "runs", Live: !found.Settled(), Data: page}, nil
 }
-
-// mostBefore bounds how many of the runs before a held one are shown.
-const mostBefore = 5
-
-// place is where a run stands that its lane holds.
-type place struct {
-	Nth, Of int       // among those that wait, from 1
-	Limit   int       // how many may run at a time
-	Before  []run.Run // the last of those before it, in their order
-	More    int       // how many stand before these
-}
-
-// place looks a held run up in its lane. It is nil for any other, also for one that was let go meanwhile.
-func (s *site) place(ctx context.Context, r run.Run) (*place, error) {
-	if !r.Held() {
-		return nil, nil
-	}
-	lane, err := s.cfg.Runs.Lane(ctx, r.Plan.Lane.Name)
-	if err != nil {
-		return nil, err
-	}
-	nth, _ := lane.Position(r.Plan.ID)
-	if nth == 0 {
-		return nil, nil
-	}
-	before := lane[:slices.IndexFunc(lane, func(o run.Run) bool { return o.Plan.ID == r.Plan.ID })]
-	p := &place{Nth: nth, Limit: r.Plan.Lane.Limit, More: max(len(before)-mostBefore, 0)}
-	p.Before = before[p.More:]
-	for _, o := range lane {
-		if o.Held() {
-			p.Of++
-		}
-	}
-	return p, nil
-}

@@ -147,7 +147,11 @@ func TestRunPageSaysWhyItWaits(t *testing.T) {
 		p.ID, p.Lane = run.ID(fmt.Sprintf("more%d", n), "deploy"), &run.LanePlan{Name: "lane", Concurrency: pipeline.Concurrency{Group: "g", Limit: 2}}
 		s.keep(life(t, p))
 	}
-	s.says("/runs/"+run.ID("more3", "deploy"), "It is number 7 of 7 that wait in its lane, and starts when fewer than 2 are before it. Before these stand 2 more. ○ waiting deploy 3a3a3a3a")
+	s.lacks(page, "in about")
+	ended := life(t, plan("deploy", 300, "deploy: rollout smoke"), "rollout", "rollout+", "smoke", "smoke+")
+	s.keep(ended) // after 111 s
+	s.says(paths["held"], "those before it have ended. By how long earlier runs took, that is in about 4 minutes .")
+	s.says("/runs/"+run.ID("more3", "deploy"), "It is number 7 of 7 that wait in its lane, and starts when fewer than 2 are before it. By how long earlier runs took, that is in about 7 minutes . Before these stand 2 more. ○ waiting deploy 3a3a3a3a")
 	s.lacks(s.says("/runs/"+run.ID("held0", "deploy")), "Why it waits")
 }
 

@@ -33,6 +33,7 @@ func words(now func() time.Time, f files) template.FuncMap {
 		"stamp":    func(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") },
 		"size":     size,
 		"states":   states,
+		"until":    func(t time.Time) string { return roughly(t.Sub(now())) },
 		"took":     func(from, to time.Time) string { return took(from, to, now()) },
 	}
 }
@@ -69,6 +70,17 @@ func ago(d time.Duration) string {
 		return fmt.Sprintf("%d h ago", int(d.Hours()))
 	}
 	return fmt.Sprintf("%d days ago", int(d.Hours()/24))
+}
+
+// roughly is how long something is still to come, as an estimate can tell.
+func roughly(d time.Duration) string {
+	switch minutes := int(d.Round(time.Minute).Minutes()); {
+	case minutes <= 1:
+		return "a minute"
+	case minutes < 90:
+		return fmt.Sprintf("%d minutes", minutes)
+	}
+	return fmt.Sprintf("%.1f hours", d.Hours())
 }
 
 // took says how long something took, or takes until now, as Go writes durations; "" if it never began.
