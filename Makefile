@@ -51,8 +51,9 @@ lint: ## what .golangci.yml means by clean
 fmt: ## format the source
 	$(LINT) fmt
 
-bench: ## every benchmark (PKG=./queue/redisq)
+bench: ## every package's benchmarks (PKG=./queue/redisq), and a list of those beside the peers: cd test/bench && go run . burn
 	go test -run '^$$' -bench . -benchmem $(PKG)
+	@cd test/bench && go doc -cmd .
 
 fuzz: ## every fuzz target for FUZZTIME
 	test/fuzz.sh $(FUZZTIME)
