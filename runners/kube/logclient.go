@@ -18,9 +18,6 @@ import (
 	"github.com/millrace-ci/millrace/runners/kube/h2"
 )
 
-// noProtocol is the alert no_application_protocol (RFC 7301, section 3.2).
-const noProtocol = tls.AlertError(120)
-
 // errNoHTTP2 means that what answers at the cluster's address speaks HTTP/1.1 alone.
 var errNoHTTP2 = errors.New("the cluster does not speak HTTP/2 to us")
 
@@ -84,7 +81,7 @@ func dialHTTP2(ctx context.Context, reach *rest.Config) (net.Conn, error) {
 	if settings == nil {
 		settings = &tls.Config{}
 	}
-	if settings.NextProtos = []string{"h2"}; settings.ServerName == "" {
+	if settings.NextProtos = []string{"h2", "http/1.1"}; settings.ServerName == "" {
 		settings.ServerName = at.Hostname()
 	}
 	ctx, cancel := bounded(ctx)
@@ -104,9 +101,6 @@ func dialHTTP2(ctx context.Context, reach *rest.Config) (net.Conn, error) {
 	conn := tls.Client(plain, settings)
 	if err := conn.HandshakeContext(ctx); err != nil {
 		plain.Close()
-		if refused := tls.AlertError(0); errors.As(err, &refused) && refused == noProtocol {
-			return nil, errNoHTTP2
-		}
 		return nil, fmt.Errorf("tls: %w", err)
 	}
 	if conn.ConnectionState().NegotiatedProtocol != "h2" {

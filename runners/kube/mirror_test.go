@@ -17,6 +17,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
 	apiwatch "k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -130,6 +131,35 @@ func overContext(t *testing.T) context.Context {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	return ctx
+}
+
+// TestMirrorOwned finds pods by what controls them, as long as they are there and it does.
+func TestMirrorOwned(t *testing.T) {
+	t.Parallel()
+	of := func(name string, by types.UID) *corev1.Pod {
+		pod := fakePod(name)
+		pod.OwnerReferences = []metav1.OwnerReference{{Kind: "Job", Name: string(by), UID: by, Controller: new(true)}}
+		return &pod
+	}
+	synctest.Test(t, func(t *testing.T) {
+		api := &fakeAPI{pods: []corev1.Pod{*of("a", "x"), *of("b", "x"), fakePod("c")}}
+		m := kube.NewMirror(api.listWatch(), func(metav1.Object) {})
+		defer m.Start(t.Context())()
+		synctest.Wait()
+		want := func(when string, x, y []string) {
+			synctest.Wait()
+			if diff := cmp.Diff(map[types.UID][]string{"x": x, "y": y}, map[types.UID][]string{"x": m.Owned("x"), "y": m.Owned("y")}); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", when, diff)
+			}
+		}
+		want("listed", []string{"a", "b"}, nil)
+		api.watch.Modify(of("a", "x"))
+		want("changed", []string{"b", "a"}, nil)
+		api.watch.Modify(of("b", "y"))
+		want("taken over", []string{"a"}, []string{"b"})
+		api.watch.Delete(of("a", "x"))
+		want("deleted", nil, []string{"b"})
+	})
 }
 
 // TestMirrorAfterOutage has an API that was away for long: what it tells then is heard within ten seconds.
