@@ -82,7 +82,7 @@ func upgrade(t *testing.T, left recording) {
 	c := &crash{forge: s.forge, address: s.address, config: filepath.Join(s.dir, "millrace.yaml")}
 	c.env = []string{clockVariable + "=" + left.At.Add(2*time.Minute).Format(time.RFC3339)} // no retry waits longer
 	a := c.agent(t, "never")
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	a.ready(ctx)
 
