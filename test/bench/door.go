@@ -72,13 +72,21 @@ func hearOnce(ctx context.Context, s *server, name string, n int) (heard, error)
 		return heard{}, err
 	}
 	defer c.kill()
-	signed := newSender(c.line, hookSecret, http.StatusAccepted, bodies...)
-	if _, err := signed.closed(ctx, n/10); err != nil { // Its connections, scripts and buffers are there then.
+	var h heard
+	// The forged ones come first: nothing that was accepted before them is still on its way to Redis.
+	forged := newSender(c.line, "a guess", http.StatusUnauthorized, bodies...)
+	if _, err := forged.closed(ctx, n/10); err != nil { // Its connections and buffers are there then.
 		return heard{}, err
 	}
-	var h heard
-	forged := newSender(c.line, "a guess", http.StatusUnauthorized, bodies...)
-	return h, errors.Join(h.accept(ctx, s, c, signed, n), h.wait(ctx, signed, n), h.refuse(ctx, s, forged, n))
+	if err := h.refuse(ctx, s, forged, n); err != nil {
+		return heard{}, err
+	}
+	signed := newSender(c.line, hookSecret, http.StatusAccepted, bodies...)
+	if _, err := signed.closed(ctx, n/10); err != nil {
+		return heard{}, err
+	}
+	err = errors.Join(h.accept(ctx, s, c, signed, n), h.wait(ctx, signed, n))
+	return h, err
 }
 
 // accept sends pushes as fast as they are answered.
