@@ -13,7 +13,6 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/millrace-ci/millrace/agent"
 	"github.com/millrace-ci/millrace/agent/report"
 	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/agent/store/memstore"
@@ -349,14 +348,7 @@ func TestIgnoredByPreviousVersion(t *testing.T) {
 // TestNotedThenIgnoredByPreviousVersion: the same where one of us had noted the push, but not planned it.
 func TestNotedThenIgnoredByPreviousVersion(t *testing.T) {
 	t.Parallel()
-	for name, then := range map[string]func(h *house, a *agent.Agent){
-		"and a look": func(*house, *agent.Agent) { time.Sleep(2 * gapsEvery) },
-		"and it is told late": func(h *house, a *agent.Agent) {
-			h.deliver(a, moved(2, commit("b"), commit("c"), ""))
-			h.deliver(a, moved(3, commit("c"), commit("d"), ""))
-			time.Sleep(lease)
-		},
-	} {
+	for name, told := range map[string]bool{"and a look": false, "and it is told late": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
@@ -386,7 +378,13 @@ func TestNotedThenIgnoredByPreviousVersion(t *testing.T) {
 					t.Fatal(err)
 				}
 				h.unnoted.Store(false)
-				then(h, a)
+				if told {
+					h.deliver(a, moved(2, commit("b"), commit("c"), ""))
+					h.deliver(a, moved(3, commit("c"), commit("d"), ""))
+					time.Sleep(lease)
+				} else {
+					time.Sleep(2 * gapsEvery)
+				}
 				synctest.Wait()
 				if got := h.commits(); !strings.HasPrefix(got, "b") || strings.Count(strings.ToLower(got), "c") != 1 {
 					t.Errorf("got runs of %q, want one of c", got)
