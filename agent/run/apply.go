@@ -188,7 +188,7 @@ func (r *Run) expiry() string {
 
 // attempt finds the task and checks that the fact speaks of its present attempt.
 func (r *Run) attempt(name string, attempt int) (*Task, error) {
-	i := slices.IndexFunc(r.Tasks, func(t Task) bool { return t.Name == name })
+	i := r.index(name)
 	switch {
 	case i < 0:
 		return nil, fmt.Errorf("no task %q: %w", name, ErrImpossible)

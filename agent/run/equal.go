@@ -7,7 +7,15 @@ import (
 
 // Same tells whether nothing differs between two states of one run. Versions do not count.
 func (r Run) Same(o Run) bool {
-	return r.SameHead(o) && slices.EqualFunc(r.Tasks, o.Tasks, Task.Same)
+	if len(r.Tasks) != len(o.Tasks) || !r.SameHead(o) {
+		return false
+	}
+	for i := range r.Tasks {
+		if !r.Tasks[i].Same(&o.Tasks[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 // SameHead is Same without the tasks.
@@ -17,7 +25,7 @@ func (r Run) SameHead(o Run) bool {
 }
 
 // Same tells whether nothing differs between two states of one task.
-func (t Task) Same(o Task) bool {
+func (t *Task) Same(o *Task) bool {
 	return t.Name == o.Name && t.State == o.State && t.Reason == o.Reason && t.Attempt == o.Attempt &&
 		t.Worker == o.Worker && t.UID == o.UID && t.Ignored == o.Ignored &&
 		t.QueuedAt.Equal(o.QueuedAt) && t.StartedAt.Equal(o.StartedAt) && t.EndedAt.Equal(o.EndedAt) &&
@@ -39,11 +47,21 @@ func samePointee[T comparable](a, b *T) bool {
 
 // Task finds a task and its plan by name.
 func (r Run) Task(name string) (Task, *TaskPlan, bool) {
-	i := slices.IndexFunc(r.Tasks, func(t Task) bool { return t.Name == name })
+	i := r.index(name)
 	if i < 0 {
 		return Task{}, nil, false
 	}
 	return r.Tasks[i], r.plan(&r.Tasks[i]), true
+}
+
+// index is where the task of that name stands, -1 if there is none.
+func (r *Run) index(name string) int {
+	for i := range r.Tasks {
+		if r.Tasks[i].Name == name {
+			return i
+		}
+	}
+	return -1
 }
 
 func (r *Run) plan(t *Task) *TaskPlan { return &r.Plan.Stages[t.Stage].Tasks[t.Place] }

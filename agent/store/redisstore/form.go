@@ -53,8 +53,9 @@ func fields(before *run.Run, r run.Run) ([]any, error) {
 			return nil, fmt.Errorf("write head: %w", err)
 		}
 	}
-	for i, t := range r.Tasks {
-		if before != nil && t.Same(before.Tasks[i]) {
+	for i := range r.Tasks {
+		t := &r.Tasks[i]
+		if before != nil && t.Same(&before.Tasks[i]) {
 			continue
 		}
 		if err := add(form, fieldTask+t.Name, t); err != nil {
