@@ -42,8 +42,7 @@ var law = []room{
 
 	adapters("triggers/inbox", "triggers"),
 	adapters("queue"),
-	adapters("runners", "runners/kube/h2"),
-	{paths: []string{"runners/kube/h2"}}, // a client of HTTP/2, which knows nothing of the house
+	adapters("runners"),
 	adapters("agent/report"),
 	adapters("agent/logs"),
 	adapters("agent/store", storeWords...),

@@ -33,7 +33,6 @@ type ClusterConfig struct {
 // of a cluster share one.
 type Cluster struct {
 	client kubernetes.Interface
-	logs   *logClient
 	turns  flowcontrol.RateLimiter // of calls, watches and logs that are opened
 	log    *slog.Logger
 
@@ -102,11 +101,7 @@ func newCluster(reach *rest.Config, log *slog.Logger) (*Cluster, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kube cluster: %w", err)
 	}
-	logs, err := newLogClient(unlimited, client)
-	if err != nil {
-		return nil, fmt.Errorf("kube cluster: %w", err)
-	}
-	return &Cluster{client: client, logs: logs, turns: turns, log: log, watches: map[string]*watch{}}, nil
+	return &Cluster{client: client, turns: turns, log: log, watches: map[string]*watch{}}, nil
 }
 
 // call waits for the turn of one call to the API, and then bounds it: what stands in line in a burst is not late. If ctx
@@ -146,6 +141,5 @@ func (c *Cluster) Run(ctx context.Context) error {
 	}
 	c.mu.Unlock()
 	group.Wait()
-	c.logs.conns.Close()
 	return nil
 }

@@ -45,7 +45,7 @@ func (r *Runner) stream(ctx context.Context, pod string, opts *corev1.PodLogOpti
 	if err := r.cfg.Cluster.turns.Wait(ctx); err != nil {
 		return nil, err
 	}
-	return r.cfg.Cluster.logs.open(ctx, r.cfg.Namespace, pod, opts)
+	return r.pods().GetLogs(pod, opts).Stream(ctx)
 }
 
 // newFollower asks log where an earlier one has left off. It starts nothing.

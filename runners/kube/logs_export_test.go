@@ -8,8 +8,6 @@ import (
 	"github.com/millrace-ci/millrace/runners"
 	batchv1 "k8s.io/api/batch/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
 )
 
 // What tests of the log call.
@@ -66,30 +64,6 @@ func (f *Follower) Run(ctx context.Context) error { return f.f.run(ctx) }
 func (f *Follower) See(s Sight, v Verdict) {
 	f.f.see(s.sight(), verdict{result: v.Result, waiting: v.Waiting})
 }
-
-// Logs opens streams of logs.
-type Logs struct{ c *logClient }
-
-// NewLogs makes one of a cluster that is reached like this.
-func NewLogs(reach *rest.Config) (Logs, error) {
-	plain, err := kubernetes.NewForConfig(reach)
-	if err != nil {
-		return Logs{}, err
-	}
-	c, err := newLogClient(reach, plain)
-	return Logs{c}, err
-}
-
-// Open opens a stream.
-func (l Logs) Open(ctx context.Context, namespace, pod string, opts *corev1.PodLogOptions) (io.ReadCloser, error) {
-	return l.c.open(ctx, namespace, pod, opts)
-}
-
-// Own tells whether streams go over connections of their own.
-func (l Logs) Own() bool { return !l.c.never.Load() }
-
-// Close ends what goes over those.
-func (l Logs) Close() { l.c.conns.Close() }
 
 // Turns calls a function in turns.
 type Turns struct{ t turns }
