@@ -161,11 +161,15 @@ func TestToldAfterLost(t *testing.T) {
 		time.Sleep(3 * gapsEvery)
 		h.deliver(a, moved(3, commit("d"), commit("e"), ""))
 		time.Sleep(5 * gapsEvery)
-		h.deliver(a, moved(4, commit("e"), commit("f"), ""))
+		h.deliver(a, moved(4, commit("e"), commit("f"), "hook"))
 		time.Sleep(5 * gapsEvery)
+		h.deliver(a, moved(5, commit("e"), commit("f"), "another"))
 		synctest.Wait()
 		if got := h.commits(); got != "bCef" {
 			t.Errorf("got %q, want bCef", got)
+		}
+		if s, err := h.refs.Latest(t.Context(), "gitea", "mill/flour", "refs/heads/main"); err != nil || s.After != commit("f") {
+			t.Errorf("heard last is %+v, %v, want the last push", s, err)
 		}
 	})
 }

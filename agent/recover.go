@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/millrace-ci/millrace/agent/run"
 	"github.com/millrace-ci/millrace/agent/store"
 	"github.com/millrace-ci/millrace/triggers"
 	"github.com/millrace-ci/millrace/triggers/inbox"
@@ -16,7 +17,8 @@ import (
 const upgradeTime = time.Hour
 
 // heard tells whether an agent planned what was pushed and noted nothing: one of a version before there were looks, while
-// it is replaced. What it heard since the last sight is noted in its place.
+// it is replaced. What it heard since the last sight is noted in its place. What was noted, and left the last sight where
+// it was, is for recover to join.
 func (l *look) heard(ctx context.Context, g gap) (bool, error) {
 	if g.now == "" {
 		return false, nil
@@ -32,14 +34,22 @@ func (l *look) heard(ctx context.Context, g gap) (bool, error) {
 		}
 		rec, err := l.cfg.Inbox.Get(ctx, e.Delivery)
 		if err == nil && rec.At.After(g.last.At) {
-			_, err = l.note(ctx, rec.Delivery, e, r.Plan.Cause)
-			return err == nil, err
+			return l.noteLate(ctx, rec.Delivery, e, r.Plan.Cause)
 		}
 		if err != nil && !errors.Is(err, inbox.ErrNotFound) {
 			return false, fmt.Errorf("look for the delivery of what was pushed: %w", err)
 		}
 	}
 	return false, nil
+}
+
+// noteLate notes what was planned before, and tells whether it is now what was heard last of its ref.
+func (l *look) noteLate(ctx context.Context, d triggers.Delivery, e triggers.Event, c run.Cause) (bool, error) {
+	if _, err := l.note(ctx, d, e, c); err != nil {
+		return false, err
+	}
+	latest, err := l.cfg.Refs.Latest(ctx, e.Forge, e.Repo.Name, e.Ref)
+	return err == nil && latest.After == e.After, err
 }
 
 // reopen has a push planned that a look found and that was ignored: by an agent of a version before there were looks, while
