@@ -34,6 +34,24 @@ type span struct{ from, to int }
 // Writer returns a Writer to w. Whoever writes closes it.
 func (m *Masker) Writer(w io.Writer) *Writer { return &Writer{m: m, to: w} }
 
+// lines is what Lines returns.
+type lines struct {
+	m  *Masker
+	to io.Writer
+}
+
+// Lines returns a writer to w of whole lines, such as those of a log: each write is masked for itself and makes one write
+// to w. Nothing is kept from one to the next, not an error either, so a disk that was full once loses no later line. It
+// is as safe for concurrent use as w is.
+func (m *Masker) Lines(w io.Writer) io.Writer { return lines{m, w} }
+
+func (l lines) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(l.to, l.m.Text(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}
+
 // Mask hides values too. It must be called before the first byte is written. Errors: those of New, ErrStarted; the
 // Writer then writes nothing more, since it would show what should be hidden.
 func (w *Writer) Mask(values ...string) error {

@@ -152,3 +152,19 @@ func TestWriterShowsBetween(t *testing.T) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }
+
+// TestLinesGoOn: what failed to be written once is lost, and nothing behind it; each write arrives masked and at once.
+func TestLinesGoOn(t *testing.T) {
+	t.Parallel()
+	var out strings.Builder
+	f := &full{}
+	w := newMasker(t, "sluice").Lines(io.MultiWriter(f, &out))
+	if n, err := w.Write([]byte("the sluice\n")); n != 0 || !errors.Is(err, errFull) {
+		t.Errorf("with no space: got %d, %v; want 0, %v", n, err, errFull)
+	}
+	f.room = 100
+	write(t, w, "a sluice again\n", "and slui", "\n")
+	if got, want := out.String(), "a *** again\nand slui\n"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+}

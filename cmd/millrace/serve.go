@@ -43,7 +43,7 @@ Every key of the configuration file can be set by an environment variable
 				return usage(err)
 			}
 			secrets := known(cfg)
-			log := slog.New(slog.NewJSONHandler(secrets.Writer(s.err), nil)) // which writes whole lines, one at a time
+			log := slog.New(slog.NewJSONHandler(secrets.Lines(s.err), nil)) // which writes whole lines
 			return serve(c.Context(), cfg, options{log: log, known: secrets, lease: leaseTime, now: time.Now})
 		},
 	}
