@@ -187,6 +187,46 @@ func TestPermissions(t *testing.T) {
 	}
 }
 
+// TestChecksGained has an app gain the permission for checks while a run lives: the status that says that it is pending
+// must not say so for ever, nor must that of a commit's sum.
+func TestChecksGained(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		before, after []report.State
+		sum           bool
+	}{
+		"before it runs":    {before: []report.State{report.Pending}, after: []report.State{report.Running, report.Failed}},
+		"while it runs":     {before: []report.State{report.Pending, report.Running}, after: []report.State{report.Failed}},
+		"while it is a sum": {before: []report.State{report.Pending}, after: []report.State{report.Pending, report.Failed}, sum: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, n := install(t, map[string]string{"statuses": "write"})
+			if c.sum {
+				n.Run = ""
+			}
+			f := asApp(t, s, nil, nil)
+			tellAll(t, f, n, c.before...)
+			s.Install(githubtest.App{ID: "77", Key: &appKey().PublicKey, Installation: 5, Permissions: writeAll})
+			s.Revoke()
+			tellAll(t, f, n, c.after...)
+			if got := s.Statuses("shop", "api", n.Commit); got[0].State != "failure" {
+				t.Errorf("the status is %s for ever", got[0].State)
+			}
+			for _, check := range s.Checks("shop", "api", n.Commit) {
+				if check.Status != "completed" {
+					t.Errorf("a check run is %s for ever", check.Status)
+				}
+			}
+			n.Run = "r2"
+			tellAll(t, f, n, report.Running, report.Succeeded)
+			if got := s.Checks("shop", "api", n.Commit); len(got) != 1 || got[0].Status != "completed" {
+				t.Errorf("the next run: got %+v, want a check run", got)
+			}
+		})
+	}
+}
+
 // TestTokens are kept for most of their hour, replaced before it ends, and replaced when they are revoked.
 func TestTokens(t *testing.T) {
 	t.Parallel()

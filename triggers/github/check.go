@@ -3,6 +3,7 @@ package github
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -48,7 +49,8 @@ type output struct {
 
 // tellCheck makes the check run of what n tells, or updates it. Which one that is, GitHub says: its name is the context
 // and its external id the run, or the commit where it is of all. Those that this process made are remembered, so that
-// most updates take one request; how it ended is told to all that there are, should two have been made.
+// most updates take one request; how it ended is told to all that there are, should two have been made. What began as a
+// commit status, before the app might make check runs, goes on as one: else that would be pending for ever.
 func (f *Forge) tellCheck(ctx context.Context, by credential, n report.Notice) (report.Answer, error) {
 	words, ok := checkWords[n.State]
 	if !ok {
@@ -63,6 +65,11 @@ func (f *Forge) tellCheck(ctx context.Context, by credential, n report.Notice) (
 			return answer, err
 		}
 		ids = append(slices.Clip(ids), slices.DeleteFunc(found, func(id int64) bool { return slices.Contains(ids, id) })...)
+	}
+	if first := n.State == report.Pending && n.Run != ""; len(ids) == 0 && !first {
+		if answer, err := f.tellOpen(ctx, by, n); !errors.Is(err, errNotOpen) && !report.IsPermanent(err) {
+			return answer, err
+		}
 	}
 	c := checkRun{
 		Name: n.Context, DetailsURL: n.URL, ExternalID: external, Status: words[0], Conclusion: words[1],
@@ -103,6 +110,29 @@ func (f *Forge) sendCheck(ctx context.Context, by credential, n report.Notice, c
 		}
 	}
 	return answer, nil
+}
+
+// errNotOpen means that no commit status is pending of what is to be told.
+var errNotOpen = errors.New("no status is pending")
+
+// tellOpen sets the commit status of n where that is pending, as one of the newest hundred of the commit.
+func (f *Forge) tellOpen(ctx context.Context, by credential, n report.Notice) (report.Answer, error) {
+	address := f.api.JoinPath("repos", n.Repo, "commits", n.Commit, "statuses")
+	address.RawQuery = url.Values{"per_page": {maxFound}}.Encode()
+	var newest []struct{ Context, State string }
+	_, answer, err := report.Call{Method: http.MethodGet, Address: address.String(), Header: headerOf(by.token)}.Send(ctx, f.client, &newest)
+	if err != nil {
+		return answer, fmt.Errorf("find the commit status: %w", err)
+	}
+	for _, s := range newest {
+		if s.Context == n.Context {
+			if s.State != "pending" {
+				break
+			}
+			return f.setStatus(ctx, by, n)
+		}
+	}
+	return answer, errNotOpen
 }
 
 // findChecks are the check runs that were made of what n tells.
