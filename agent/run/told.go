@@ -37,12 +37,18 @@ func (r *Run) tell(f Told) error {
 	i := r.lastTold(f.To)
 	switch {
 	case i < 0 || r.Told[i].State != f.State:
+		if i >= 0 && f.At.Before(r.Told[i].At) {
+			f.At = r.Told[i].At // Another agent's clock goes ahead; what was told last has to have the latest time.
+		}
 		r.Told = append(slices.Clip(r.Told), f)
 		r.forgetTold()
 	case !r.Told[i].Again, f.Again && !f.At.After(r.Told[i].At):
 		return nil // told twice: the first time is kept
 	default:
 		f.Tries += r.Told[i].Tries
+		if f.At.Before(r.Told[i].At) {
+			f.At = r.Told[i].At
+		}
 		r.Told = slices.Clone(r.Told)
 		r.Told[i] = f
 	}
@@ -51,30 +57,32 @@ func (r *Run) tell(f Told) error {
 
 // forgetTold drops the oldest records that a later one of the same listener has made past, where there are too many.
 func (r *Run) forgetTold() {
-	last, past := map[string]bool{}, 0
+	past := 0
 	kept := make([]Told, 0, len(r.Told))
-	for _, t := range slices.Backward(r.Told) {
-		if last[t.To] {
+	for i, t := range slices.Backward(r.Told) {
+		last := i == r.lastTold(t.To)
+		if !last {
 			past++
 		}
-		if !last[t.To] || past <= maxPast {
+		if last || past <= maxPast {
 			kept = append(kept, t)
 		}
-		last[t.To] = true
 	}
 	slices.Reverse(kept)
 	r.ToldBefore += len(r.Told) - len(kept)
 	r.Told = kept
 }
 
-// lastTold is the place of a listener's last record, -1 for none.
+// lastTold is the place of a listener's last record, -1 for none. That is the one with the latest time: a Millrace that
+// kept one record of each listener puts what it tells in the place of the first.
 func (r *Run) lastTold(to string) int {
-	for i, t := range slices.Backward(r.Told) {
-		if t.To == to {
-			return i
+	last := -1
+	for i := range r.Told {
+		if t := &r.Told[i]; t.To == to && (last < 0 || !t.At.Before(r.Told[last].At)) {
+			last = i
 		}
 	}
-	return -1
+	return last
 }
 
 // told tells whether a listener was told this state last, or it was given up to tell it.
@@ -89,13 +97,13 @@ func (r Run) Recorded(t Tell) bool {
 }
 
 // ToldAt is when a listener was told something last, the zero time if it never was.
-func (r Run) ToldAt(to string) time.Time {
-	for _, t := range slices.Backward(r.Told) {
-		if t.To == to && !t.Again {
-			return t.At
+func (r Run) ToldAt(to string) (at time.Time) {
+	for _, t := range r.Told {
+		if t.To == to && !t.Again && t.At.After(at) {
+			at = t.At
 		}
 	}
-	return time.Time{}
+	return at
 }
 
 // GivenUp are the listeners that do not know how the run is, since it was given up to tell them, each with its record.

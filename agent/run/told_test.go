@@ -122,3 +122,37 @@ func TestRecordsAreBounded(t *testing.T) {
 		t.Errorf("%d records of %v to %v, %d before", len(r.Told), r.Told[0].At, r.Told[len(r.Told)-1].At, r.ToldBefore)
 	}
 }
+
+// TestFirstRecordReplaced reads what a Millrace leaves that keeps one record of each listener, and puts what it tells in
+// the place of the first.
+func TestFirstRecordReplaced(t *testing.T) {
+	t.Parallel()
+	at := time.Unix(1e9, 0).UTC()
+	r := runIn(t, "a", run.Succeeded)
+	told := func(state string, after time.Duration) run.Told {
+		return run.Told{To: run.StatusListener, State: state, At: at.Add(after)}
+	}
+	r.Told = []run.Told{told("succeeded", 2*time.Second), told("running", time.Second)}
+	if got := r.ToldAt(run.StatusListener); !r.Settled() || !got.Equal(at.Add(2*time.Second)) {
+		t.Errorf("settled %v, told at %v; want it settled: it was told last that it succeeded", r.Settled(), got)
+	}
+	r.Told[0].Error = "answered 403"
+	if len(r.GivenUp()) != 1 {
+		t.Error("that this was given up is lost")
+	}
+	r.Told[0].Error = ""
+	for range 30 {
+		r.Told = append(r.Told, told("running", 0))
+	}
+	r.Told[0].State = "pending" // So that there is more to tell.
+	next, _, err := r.Apply(run.Told{To: run.StatusListener, State: "running", At: at.Add(time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(next.Untold()) != 1 {
+		t.Error("a run that ended is told to be running, and that is the end of it")
+	}
+	if last := next.Told[len(next.Told)-1]; last.State != "running" || !last.At.Equal(at.Add(2*time.Second)) {
+		t.Errorf("told by a clock that is behind: got %+v, want it to be the last, and to have the latest time", last)
+	}
+}

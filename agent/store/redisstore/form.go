@@ -10,6 +10,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/millrace-ci/millrace/agent/pipeline"
 	"github.com/millrace-ci/millrace/agent/run"
 )
 
@@ -17,9 +18,9 @@ import (
 // added to the JSON needs no new version, one that changes its meaning does.
 const form = "1"
 
-// formLane is the form of the head of a run that has a lane. It reads as form 1 does; but a Millrace of before lanes would
-// start the run without asking, and so leaves it alone.
-const formLane = "2"
+// formMore is the form of the head of a run that has a lane, or more listeners than its own status. It reads as form 1
+// does; but a Millrace of before those would start the run without asking, and not tell all of it, and so leaves it alone.
+const formMore = "2"
 
 // maxUnpacked bounds what a compressed value may grow to, in bytes.
 const maxUnpacked = 64 << 20
@@ -46,8 +47,8 @@ func fields(before *run.Run, r run.Run) ([]any, error) {
 	}
 	if before == nil || !r.SameHead(*before) {
 		of := form
-		if r.Plan.Lane != nil {
-			of = formLane
+		if r.Plan.Lane != nil || r.Plan.Status != (pipeline.Status{}) {
+			of = formMore
 		}
 		if err := add(of, fieldHead, head{r.State, r.Reason, r.AdmittedAt, r.StartedAt, r.EndedAt, r.Ending, r.Told, r.ToldBefore}); err != nil {
 			return nil, fmt.Errorf("write head: %w", err)
@@ -69,7 +70,7 @@ func fields(before *run.Run, r run.Run) ([]any, error) {
 func assemble(plan *run.Snapshot, hash map[string]string) (run.Run, error) {
 	var h head
 	written := hash[fieldHead]
-	if rest, ok := strings.CutPrefix(written, formLane+" "); ok {
+	if rest, ok := strings.CutPrefix(written, formMore+" "); ok {
 		written = form + " " + rest
 	}
 	if err := decode(written, &h); err != nil {

@@ -65,6 +65,32 @@ func TestPreviousRunsGoOn(t *testing.T) {
 	}
 }
 
+// TestMoreListeners holds that a Millrace that knows one listener of a run leaves alone what has more.
+func TestMoreListeners(t *testing.T) {
+	t.Parallel()
+	rdb := redistest.Start(t).Client()
+	s := redisstore.New(rdb, redisstore.Config{})
+	for id, c := range map[string]struct {
+		status pipeline.Status
+		want   string
+	}{
+		"none":  {pipeline.Status{}, "1 "},
+		"tasks": {pipeline.Status{Tasks: true}, "2 "},
+		"sum":   {pipeline.Status{Sum: true}, "2 "},
+	} {
+		r := newRun(id, 1)
+		r.Plan.Status = c.status
+		r, _ = run.New(r.Plan)
+		create(t, s, r)
+		if head := rdb.HGet(t.Context(), "{millrace}:run:"+id, "head").Val(); !strings.HasPrefix(head, c.want) {
+			t.Errorf("%s: the head is written as %.2s, want %s", id, head, c.want)
+		}
+		if got, err := s.Load(t.Context(), id); err != nil || !got.Same(r) {
+			t.Errorf("%s: got %+v, %v", id, got, err)
+		}
+	}
+}
+
 // TestLaneRoundTrips counts what a lane costs, and holds that a Millrace of before lanes leaves its runs alone.
 func TestLaneRoundTrips(t *testing.T) {
 	t.Parallel()
