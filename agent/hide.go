@@ -45,7 +45,11 @@ func (a *Agent) withSent(ctx context.Context, res runners.Result, r run.Run, at 
 	if m == nil || len(t.Outputs) == 0 {
 		return res
 	}
-	all := hiddenOutputs(a.unseal(ctx, at, t.Outputs), m)
+	sent := t.Outputs
+	if r.Seals() {
+		sent = a.unseal(ctx, at, sent)
+	}
+	all := hiddenOutputs(sent, m)
 	if all == nil {
 		return res
 	}

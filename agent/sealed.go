@@ -8,10 +8,9 @@ import (
 	"encoding/base64"
 	"fmt"
 	"strings"
-)
 
-// sealedForm begins every sealed output.
-const sealedForm = "sealed:1 "
+	"github.com/millrace-ci/millrace/agent/run"
+)
 
 // sealer seals what an attempt's task sends while it runs: whoever takes it in does not know the job's secrets, and until
 // somebody does who hides them, nobody is to read it where it is kept. The key follows from the attempt's token, which no
@@ -34,13 +33,12 @@ func (a *Agent) seal(at Attempt, outputs map[string]string) (map[string]string, 
 	sealed := make(map[string]string, len(outputs))
 	for name, value := range outputs {
 		text := by.Seal(nil, nil, []byte(value), []byte(name)) //nolint:gosec // it makes the nonce itself
-		sealed[name] = sealedForm + base64.RawStdEncoding.EncodeToString(text)
+		sealed[name] = run.Sealed + base64.RawStdEncoding.EncodeToString(text)
 	}
 	return sealed, nil
 }
 
-// unseal is the reverse of seal. What was sealed by an agent with another server.secret_file is left out. What is not
-// sealed at all was taken in by a Millrace of before, as it is.
+// unseal is the reverse of seal. What was sealed by an agent with another server.secret_file is left out.
 func (a *Agent) unseal(ctx context.Context, at Attempt, outputs map[string]string) map[string]string {
 	by, err := a.sealer(at)
 	if err != nil {
@@ -48,12 +46,7 @@ func (a *Agent) unseal(ctx context.Context, at Attempt, outputs map[string]strin
 	}
 	open := make(map[string]string, len(outputs))
 	for name, value := range outputs {
-		text, sealed := strings.CutPrefix(value, sealedForm)
-		if !sealed {
-			open[name] = value
-			continue
-		}
-		data, err := base64.RawStdEncoding.DecodeString(text)
+		data, err := base64.RawStdEncoding.DecodeString(strings.TrimPrefix(value, run.Sealed))
 		if err == nil {
 			data, err = by.Open(nil, nil, data, []byte(name))
 		}

@@ -1,6 +1,7 @@
 package run
 
 import (
+	"encoding/base64"
 	"fmt"
 	"maps"
 	"slices"
@@ -107,8 +108,26 @@ func (r *Run) due(f Due) error {
 	return t.move(due)
 }
 
-// maxWritten bounds what a task's outputs have in names and values together, in bytes: 256 KiB, and what sealing adds.
-const maxWritten = 352 << 10
+// maxWritten bounds what a task's outputs have in names and values together as the task sent them, in bytes.
+const maxWritten = 256 << 10
+
+// Seals tells whether outputs that a task sends while it runs are kept sealed until it ends. A Millrace of before lanes
+// knows of no seal, and may lead the run if that has no lane.
+func (r Run) Seals() bool { return r.Plan.Lane != nil }
+
+// A sealed output is Sealed, and base64 without padding of the value with so many bytes more.
+const (
+	Sealed      = "sealed:1 "
+	SealedBytes = 28
+)
+
+// sent is how many bytes the value of an output has as its task sent it.
+func (r *Run) sent(value string) int {
+	if !r.Seals() {
+		return len(value)
+	}
+	return max(0, base64.RawStdEncoding.DecodedLen(len(value)-len(Sealed))-SealedBytes)
+}
 
 // write adds outputs of a task that is running.
 func (r *Run) write(f Wrote) error {
@@ -123,7 +142,7 @@ func (r *Run) write(f Wrote) error {
 	}
 	all, size := merged(t.Outputs, f.Outputs), 0
 	for name, value := range all {
-		size += len(name) + len(value)
+		size += len(name) + r.sent(value)
 	}
 	if size > maxWritten {
 		return fmt.Errorf("outputs of %s/%d take %d bytes, at most %d are kept: %w", t.Name, t.Attempt, size, maxWritten, ErrImpossible)
