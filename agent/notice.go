@@ -2,10 +2,10 @@ package agent
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"slices"
+	"time"
 
 	"github.com/millrace-ci/millrace/agent/report"
 	"github.com/millrace-ci/millrace/agent/run"
@@ -14,10 +14,11 @@ import (
 )
 
 const (
-	maxText  = 255  // characters of what was said that a run's record keeps
-	maxWords = 1000 // characters of what was answered
-	maxSum   = 1000 // runs of a commit that its sum looks at, the newest
-	sumTries = 5    // how often a sum is told anew because it changed while it was told
+	maxText  = 255         // characters of what was said that a run's record keeps
+	maxWords = 1000        // characters of what was answered
+	maxSum   = 1000        // runs of a commit that its sum looks at, the newest
+	sumTries = 5           // how often a sum is told anew because it changed while it was told
+	sumPause = time.Second // before it is told again after these
 )
 
 // sumContext is the context of a commit's sum; those of pipelines and tasks are below it.
@@ -25,7 +26,8 @@ const sumContext = "millrace"
 
 // speak tells one listener how the run is, and returns what it said; nothing where that could not be found out. A sum is
 // made anew once it was told: runs of the same commit end at the same time, and other agents tell of them. Whoever is
-// last at the forge looks after that, and so what stays there is how the runs are.
+// last at the forge looks after that, and so what stays there is how the runs are. Where they change too fast for that
+// its error is a later, which says nothing of the forge.
 func (p *reporter) speak(ctx context.Context, r run.Run, t run.Tell) (n report.Notice, answer report.Answer, err error) {
 	for range sumTries {
 		if n, err = p.notice(ctx, r, t); err != nil {
@@ -39,7 +41,7 @@ func (p *reporter) speak(ctx context.Context, r run.Run, t run.Tell) (n report.N
 			return n, answer, err
 		}
 	}
-	return n, answer, errors.New("the runs of the commit change faster than their sum is told")
+	return n, answer, later{sumPause}
 }
 
 // notify hands a notice to the forge.

@@ -106,7 +106,11 @@ func (p *reporter) confirm(ctx context.Context, r run.Run) {
 			if p.left(forge) > 0 {
 				return
 			}
-			if _, _, err := p.speak(ctx, r, t); err != nil {
+			_, _, err := p.speak(ctx, r, t)
+			if busy := (later{}); errors.As(err, &busy) {
+				continue // Who changes the runs tells of them.
+			}
+			if err != nil {
 				p.leave(forge, min(report.Wait(err), longestWait))
 				p.cfg.Log.WarnContext(ctx, "status told, but not confirmed", "run", r.Plan.ID, "listener", t.To, "err", err)
 			}
@@ -155,7 +159,7 @@ func (p *reporter) tellOnce(ctx context.Context, r run.Run, t run.Tell) (run.Tol
 	}
 	begun := p.cfg.Now()
 	n, answer, err := p.speak(ctx, r, t)
-	if err != nil && (ctx.Err() != nil || n.Forge == "") {
+	if busy := (later{}); err != nil && (ctx.Err() != nil || n.Forge == "" || errors.As(err, &busy)) {
 		return run.Told{}, err
 	}
 	told := record(t, n, answer)

@@ -113,6 +113,63 @@ func TestLateSum(t *testing.T) {
 	})
 }
 
+// TestSumChangesFast has runs end faster than their sum is told: that is no failure, and leaves no forge alone.
+func TestSumChangesFast(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		files := []string{asking("bread", "sum: true")}
+		for i := range 8 {
+			files = append(files, asking(fmt.Sprint("p", i), "sum: false"))
+		}
+		h := newHouse(t, files...)
+		h.capacity = 20
+		bread := h.runner.gate("of-bread")
+		var gates []chan<- runners.Result
+		for i := range 8 {
+			gates = append(gates, h.runner.gate(fmt.Sprint("of-p", i)))
+		}
+		a, stop, _ := h.agent()
+		defer stop()
+		h.push(a, pushTo("main"))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		teller, next := "", 1
+		h.forge.slow = func(n report.Notice) time.Duration {
+			h.forge.mu.Lock()
+			defer h.forge.mu.Unlock()
+			if n.Context == "millrace" && teller == "" {
+				teller = n.ID
+			}
+			if n.ID != teller {
+				return 0
+			}
+			if next < len(gates) {
+				gates[next] <- runners.Result{Class: runners.Succeeded}
+				next++
+			}
+			return 100 * time.Millisecond
+		}
+		gates[0] <- runners.Result{Class: runners.Succeeded}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if next < len(gates) {
+			t.Errorf("%d of %d runs have ended", next, len(gates))
+		}
+		for _, r := range h.runs() {
+			for _, told := range r.Told {
+				if told.Tries != 1 || told.Error != "" {
+					t.Errorf("told %+v, want it to be no failed try", told)
+				}
+			}
+			if r.Plan.Pipeline == "bread" && len(r.Untold()) > 0 {
+				t.Errorf("not told: %v", r.Untold())
+			}
+		}
+		bread <- runners.Result{Class: runners.Succeeded}
+		synctest.Wait()
+	})
+}
+
 // TestSumsOfManyAgents ends many runs of a commit at about the same time, told of by several agents over a slow forge
 // that refuses now and then, one of which is killed: what is shown in the end is how the runs are.
 func TestSumsOfManyAgents(t *testing.T) {
