@@ -75,20 +75,27 @@ func (s *Logs) exists(ctx context.Context, name string) (bool, error) {
 	return there, nil
 }
 
-// each does something with each object whose name begins with prefix.
+// lists is how often a page of a bucket is asked for at most: a folder's fails where a file goes while it is read.
+const lists = 10
+
+// each does something with each object whose name begins with prefix. An object that is gone by then is no error:
+// somebody else removes them, too.
 func (s *Logs) each(ctx context.Context, prefix string, do func(*blob.ListObject) error) error {
 	objects := s.bucket.List(&blob.ListOptions{Prefix: prefix})
-	for {
+	for asked := 1; ; asked++ {
 		o, err := objects.Next(ctx)
-		if errors.Is(err, io.EOF) {
+		switch {
+		case errors.Is(err, io.EOF):
 			return nil
+		case err != nil && missing(err) && asked < lists:
+			continue
+		case err != nil:
+			return err // as of a bucket that is not there, which asking again does not mend
 		}
-		if err == nil {
-			err = do(o)
-		}
-		if err != nil && !missing(err) { // somebody else removes them, too
+		if err := do(o); err != nil && !missing(err) {
 			return err
 		}
+		asked = 0
 	}
 }
 

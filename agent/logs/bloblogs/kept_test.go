@@ -1,9 +1,14 @@
 package bloblogs_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
+
+	"gocloud.dev/blob"
+	"gocloud.dev/blob/driver"
+	"gocloud.dev/gcerrors"
 
 	"github.com/millrace-ci/millrace/agent/logs"
 	"github.com/millrace-ci/millrace/agent/logs/bloblogs"
@@ -178,4 +183,41 @@ func TestKindsAreObjects(t *testing.T) {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	redistest.Documented(t, w.rdb, "../../../docs/redis.md")
+}
+
+// shaky is a connection to a bucket of which so many listings fail, as a folder's does where a file goes while it is read.
+type shaky struct {
+	*connection
+	fails, asked int
+}
+
+func (s *shaky) ListPaged(ctx context.Context, opts *driver.ListOptions) (*driver.ListPage, error) {
+	s.asked++
+	switch {
+	case s.asked > 1000:
+		return nil, errKilled
+	case s.asked <= s.fails:
+		return nil, errNotThere
+	}
+	return s.connection.ListPaged(ctx, opts)
+}
+
+// TestListingFails holds that a listing in which a file is missing is done again, and that a bucket which is missing
+// itself is an error before long.
+func TestListingFails(t *testing.T) {
+	t.Parallel()
+	there := newCloud()
+	there.objects[key.Run+"/some"] = []byte("text")
+	s := &shaky{connection: &connection{there, nil}, fails: 3}
+	kept := bloblogs.New(live(t), closed(t, blob.NewBucket(s)))
+	if size, err := kept.Size(t.Context(), key.Run, []logs.Key{key}); err != nil || size != 4 {
+		t.Errorf("size is %d, %v; want 4", size, err)
+	}
+	s.fails = 1 << 20
+	if _, err := kept.Size(t.Context(), key.Run, []logs.Key{key}); gcerrors.Code(err) != gcerrors.NotFound {
+		t.Errorf("size: got %v, want what the bucket said", err)
+	}
+	if err := kept.Forget(t.Context(), key.Run, []logs.Key{key}); gcerrors.Code(err) != gcerrors.NotFound || s.asked > 100 {
+		t.Errorf("forget: got %v after %d listings, want what the bucket said, soon", err, s.asked)
+	}
 }
