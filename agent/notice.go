@@ -109,11 +109,11 @@ func (p *reporter) runsOf(ctx context.Context, e triggers.Event) (all []run.Run,
 	return all, nil
 }
 
-// record is what a run keeps of a telling.
-func record(t run.Tell, n report.Notice, answer report.Answer) run.Told {
+// record is what a run keeps of a telling, without the secrets that this process knows.
+func (p *reporter) record(t run.Tell, n report.Notice, answer report.Answer) run.Told {
 	told := run.Told{
-		To: t.To, State: t.State, Context: n.Context, Text: report.Cut(n.Text, maxText),
-		Status: answer.Status, Answer: report.Cut(answer.Words, maxWords),
+		To: t.To, State: t.State, Context: n.Context, Text: report.Cut(p.hide(n.Text), maxText),
+		Status: answer.Status, Answer: report.Cut(p.hide(answer.Words), maxWords),
 	}
 	if said := string(n.State); said != t.State {
 		told.Said = said

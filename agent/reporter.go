@@ -162,7 +162,7 @@ func (p *reporter) tellOnce(ctx context.Context, r run.Run, t run.Tell) (run.Tol
 	if busy := (later{}); err != nil && (ctx.Err() != nil || n.Forge == "" || errors.As(err, &busy)) {
 		return run.Told{}, err
 	}
-	told := record(t, n, answer)
+	told := p.record(t, n, answer)
 	told.At, told.Took = p.now(), p.cfg.Now().Sub(begun).Truncate(time.Millisecond)
 	switch {
 	case err == nil:
@@ -191,7 +191,7 @@ func (p *reporter) giveUp(ctx context.Context, id string, err error) (why string
 	}
 	for _, t := range r.Untold() {
 		n, _ := p.notice(ctx, r, t) // What was to be said is of no more use where it cannot be found out.
-		told := record(t, n, report.AnswerOf(err))
+		told := p.record(t, n, report.AnswerOf(err))
 		told.At = p.now()
 		p.refused(ctx, r, &told, err)
 		if r, failed = p.apply(ctx, r, told); failed != nil {

@@ -3,6 +3,7 @@ package agent_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -10,8 +11,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"github.com/millrace-ci/millrace/agent/mask"
 	"github.com/millrace-ci/millrace/agent/report"
 	"github.com/millrace-ci/millrace/agent/run"
+	"github.com/millrace-ci/millrace/runners"
 )
 
 // TestTellingsAreRecorded: the run says what was told of it, to whom, with which answer, and after how many tries; while
@@ -51,6 +54,41 @@ func TestTellingsAreRecorded(t *testing.T) {
 		}
 		if told := len(h.forge.told()); tries != 20+told-1 { // The last one confirms, and says nothing new.
 			t.Errorf("%d tries are recorded, and there were 20, %d, and one to confirm", tries, told-1)
+		}
+	})
+}
+
+// TestRecordsHideSecrets: neither what was said nor what was answered shows what this process knows to be secret.
+func TestRecordsHideSecrets(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const secret = "hush-hush-hush"
+		h := newHouse(t, asking("bread", "tasks: true"))
+		var err error
+		if h.known, err = mask.New(secret); err != nil {
+			t.Fatal(err)
+		}
+		h.forge.fail = []error{report.Permanent(&report.Refusal{Status: 403, Reason: "no " + secret})}
+		h.runner.gate("of-bread") <- runners.Result{Class: runners.Failure, ExitCode: 1, Reason: "no " + secret}
+		a, stop, _ := h.agent()
+		defer stop()
+		h.push(a, pushTo("main"))
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		texts, answers := 0, 0
+		for _, told := range h.theRun().Told {
+			if strings.Contains(fmt.Sprint(told), secret) {
+				t.Errorf("shown in %+v", told)
+			}
+			if strings.HasPrefix(told.Text, "no ") {
+				texts++
+			}
+			if strings.HasPrefix(told.Answer, "no ") {
+				answers++
+			}
+		}
+		if texts == 0 || answers == 0 {
+			t.Errorf("%d texts and %d answers, want some of each", texts, answers)
 		}
 	})
 }
