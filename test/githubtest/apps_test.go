@@ -227,6 +227,26 @@ func TestChecksGained(t *testing.T) {
 	}
 }
 
+// TestInstalledAgain has an app be uninstalled and installed again: its new installation is found, unless one is
+// configured.
+func TestInstalledAgain(t *testing.T) {
+	t.Parallel()
+	s, n := install(t, writeAll)
+	f, fixed := asApp(t, s, nil, nil), asApp(t, s, nil, func(a *github.App) { a.Installation = 5 })
+	tellAll(t, f, n, report.Pending)
+	tellAll(t, fixed, n, report.Pending)
+	s.Install(githubtest.App{ID: "77", Key: &appKey().PublicKey, Installation: 6, Permissions: writeAll})
+	s.Revoke()
+	granted := s.Granted()
+	tellAll(t, f, n, report.Running, report.Succeeded)
+	if got := s.Granted() - granted; got != 1 {
+		t.Errorf("%d tokens were given out, want one", got)
+	}
+	if _, err := fixed.Notify(t.Context(), n); !report.IsPermanent(err) || !strings.Contains(err.Error(), "check the id of its installation") {
+		t.Errorf("the configured one: got %v, want it to be said", err)
+	}
+}
+
 // TestTokens are kept for most of their hour, replaced before it ends, and replaced when they are revoked.
 func TestTokens(t *testing.T) {
 	t.Parallel()

@@ -94,12 +94,44 @@ type credential struct {
 }
 
 // credential returns a token for repo, a fresh one if it is to be other than stale. One request at most, and one more for
-// the first repository of an owner.
+// the first repository of an owner; two more once the app was uninstalled there and installed again, which gives it another
+// installation.
 func (a *app) credential(ctx context.Context, repo, stale string) (credential, error) {
 	id, err := a.installed(ctx, repo)
 	if err != nil {
-		return credential{}, fmt.Errorf("find the app's installation: %w", report.Advise(err, appAdvice))
+		return credential{}, err
 	}
+	by, err := a.token(ctx, id, stale)
+	if r := report.Refused(err); r == nil || r.Status != http.StatusNotFound || a.installation != 0 {
+		return by, err
+	}
+	a.forget(repo, id)
+	now, lost := a.installed(ctx, repo)
+	switch {
+	case lost != nil:
+		return credential{}, lost
+	case now == id:
+		return credential{}, err
+	}
+	return a.token(ctx, now, stale)
+}
+
+// forget forgets an installation that is no more.
+func (a *app) forget(repo string, id int64) {
+	owner, _, _ := strings.Cut(repo, "/")
+	a.found.change(owner, func(known int64) int64 {
+		if known == id {
+			return 0
+		}
+		return known // Somebody else has looked it up meanwhile.
+	})
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.tokens, id)
+}
+
+// token returns the token of an installation, a fresh one if it is to be other than stale.
+func (a *app) token(ctx context.Context, id int64, stale string) (credential, error) {
 	a.mu.Lock()
 	i := a.tokens[id]
 	if i == nil {
@@ -125,7 +157,7 @@ func (a *app) installed(ctx context.Context, repo string) (int64, error) {
 	}
 	var answer struct{ ID int64 }
 	if err := a.ask(ctx, http.MethodGet, a.forge.api.JoinPath("repos", repo, "installation").String(), &answer); err != nil {
-		return 0, err
+		return 0, fmt.Errorf("find the app's installation: %w", report.Advise(err, appAdvice))
 	}
 	a.found.change(owner, func(int64) int64 { return answer.ID })
 	return answer.ID, nil
