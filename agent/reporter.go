@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -56,7 +57,9 @@ func (p *reporter) tell(_, ctx context.Context, l queue.Lease[string]) error {
 	if err != nil {
 		return fmt.Errorf("load run: %w", err)
 	}
+	doubtful := map[string]bool{} // listeners that an earlier try may have been telling
 	for t, ok := p.next(r); ok; t, ok = p.next(r) {
+		doubtful[t.To] = true
 		told, failed := p.tellOnce(ctx, r, t)
 		if !told.At.IsZero() {
 			if r, err = p.save(ctx, r, told); err != nil {
@@ -71,7 +74,7 @@ func (p *reporter) tell(_, ctx context.Context, l queue.Lease[string]) error {
 		return hopeless{lost[0].Error}
 	}
 	if l.Tries > 1 && r.State.Final() {
-		p.confirm(ctx, r)
+		p.confirm(ctx, r, doubtful)
 	}
 	return nil
 }
@@ -94,15 +97,20 @@ func (p *reporter) save(ctx context.Context, r run.Run, told run.Told) (run.Run,
 	return p.apply(end, r, told)
 }
 
-// confirm tells a final run once more after a while. When the item was tried before, that try may still be on its way
-// (its worker was killed, or ran out of patience), and may reach the forge after ours and overwrite it. It holds up
-// nothing, and asks no forge that wants to be left alone.
-func (p *reporter) confirm(ctx context.Context, r run.Run) {
+// confirm tells a final run's doubtful listeners once more after a while. When the item was tried before, that try may
+// still be on its way (its worker was killed, or ran out of patience), and may reach the forge after ours and overwrite
+// it. What was recorded before this lease, after one try, was answered, and is in no doubt. It holds up nothing, and asks no forge that
+// wants to be left alone.
+func (p *reporter) confirm(ctx context.Context, r run.Run, doubtful map[string]bool) {
 	forge := r.Plan.Event.Forge
 	p.alarms.set("confirm "+r.Plan.ID, confirmAfter, func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 30*time.Second)
 		defer cancel()
 		for _, t := range r.Listeners() {
+			tried := func(o run.Told) bool { return o.To == t.To && o.State == t.State && o.Tries > 1 }
+			if !doubtful[t.To] && !slices.ContainsFunc(r.Told, tried) {
+				continue
+			}
 			if p.left(forge) > 0 {
 				return
 			}

@@ -113,6 +113,41 @@ func TestLateSum(t *testing.T) {
 	})
 }
 
+// TestConfirmsWhatIsInDoubt has the forge fail while the second of two listeners is told how the run ended: that one is
+// told once more after a while, the first is not.
+func TestConfirmsWhatIsInDoubt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t, asking("bread", "tasks: true"))
+		bread := h.runner.gate("of-bread")
+		failed := false
+		h.forge.slow = func(n report.Notice) time.Duration {
+			h.forge.mu.Lock()
+			defer h.forge.mu.Unlock()
+			if n.Context == "millrace/bread/of-bread" && n.State.Final() && !failed {
+				h.forge.fail, failed = []error{errWeather}, true
+			}
+			return 0
+		}
+		a, stop, _ := h.agent()
+		defer stop()
+		h.push(a, pushTo("main"))
+		time.Sleep(time.Minute)
+		bread <- runners.Result{Class: runners.Succeeded}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		got := map[string]int{}
+		for _, n := range h.forge.notices {
+			if n.State.Final() {
+				got[n.Context]++
+			}
+		}
+		if diff := cmp.Diff(map[string]int{"millrace/bread": 1, "millrace/bread/of-bread": 2}, got); diff != "" {
+			t.Errorf("told how it ended (-want +got):\n%s", diff)
+		}
+	})
+}
+
 // TestSumChangesFast has runs end faster than their sum is told: that is no failure, and leaves no forge alone.
 func TestSumChangesFast(t *testing.T) {
 	t.Parallel()
