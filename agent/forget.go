@@ -19,14 +19,39 @@ func (a *Agent) forgetRuns(ctx context.Context) (all bool, err error) {
 		aged, err = a.forgetOld(ctx, a.cfg.Now().Add(-a.cfg.KeepRuns))
 	}
 	if a.cfg.RunsBytes > 0 && err == nil {
-		if counted, err = a.countRuns(ctx); err == nil {
-			over, err = a.forgetOver(ctx)
-		}
+		counted, over, err = a.boundRuns(ctx)
 	}
 	if aged+over > 0 {
 		a.cfg.Log.InfoContext(ctx, "runs forgotten", "old", aged, "over", over)
 	}
 	return max(aged, counted, over) < batch, err
+}
+
+// boundRuns counts what runs hold and forgets the oldest of what is too much. Until this process has forgotten all once,
+// it looks for what a Millrace of before left.
+func (a *Agent) boundRuns(ctx context.Context) (counted, over int, err error) {
+	if a.trimmed.IsZero() {
+		err = a.findMissed(ctx)
+	}
+	if err == nil {
+		counted, err = a.countRuns(ctx)
+	}
+	if err == nil {
+		over, err = a.forgetOver(ctx)
+	}
+	return counted, over, err
+}
+
+// findMissed has all runs that were settled and not listed counted.
+func (a *Agent) findMissed(ctx context.Context) error {
+	for cursor, more := "", true; more; more = cursor != "" {
+		next, err := a.cfg.Runs.Missed(ctx, cursor, batch)
+		if err != nil {
+			return err
+		}
+		cursor = next
+	}
+	return nil
 }
 
 // forgetOld forgets runs that ended before a time, the oldest first, and tells how many.

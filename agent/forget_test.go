@@ -78,6 +78,9 @@ func TestTooManyBytesAreForgotten(t *testing.T) {
 		time.Sleep(11 * time.Minute)
 		synctest.Wait()
 		h.want("after a look", run.Running, run.Succeeded, run.Succeeded)
+		if n := h.missed.Load(); n != 1 {
+			t.Errorf("looked %d times for what a Millrace of before left, want once", n)
+		}
 		for i, r := range runs {
 			size, err := h.logs.Size(t.Context(), r.Plan.ID, []logs.Key{{Run: r.Plan.ID, Task: "unit", Attempt: 1, Kind: logs.Manifest}})
 			if gone := i == 1 || i == 2; err != nil || gone != (size == 0) {

@@ -65,6 +65,7 @@ type house struct {
 	made    int
 	looks   atomic.Int64 // how often a lane was looked at
 	creates atomic.Int64 // how often a run was to be created
+	missed  atomic.Int64 // how often it was looked for runs that nobody listed as settled
 
 	keepRuns  time.Duration // after their end; 0: for ever
 	runsBytes int64         // that ended runs may hold; 0: any number
@@ -196,6 +197,11 @@ func (s *sickStore) Lane(ctx context.Context, name string) (run.Lane, error) {
 		}
 	}
 	return lane, err
+}
+
+func (s *sickStore) Missed(ctx context.Context, cursor string, limit int) (string, error) {
+	s.h.missed.Add(1)
+	return s.Store.Missed(ctx, cursor, limit)
 }
 
 func (s *sickStore) Delete(ctx context.Context, r run.Run) error {

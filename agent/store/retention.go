@@ -14,6 +14,9 @@ type Retention interface {
 	// Old returns at most limit ids of runs that were created before that time, oldest first, beginning after cursor; next
 	// is "" at the end. Errors: ErrCursor.
 	Old(ctx context.Context, before time.Time, cursor string, limit int) (ids []string, next string, err error)
+	// Missed looks at no more than limit runs from after cursor on, and makes those uncounted that a Millrace settled which
+	// counts nothing; next is "" at the end. It is for once, before the first Uncounted, and harmless later. Errors: ErrCursor.
+	Missed(ctx context.Context, cursor string, limit int) (next string, err error)
 	// Uncounted returns at most limit ids of settled runs that are not counted, oldest first, beginning after cursor; next
 	// is "" at the end. Errors: ErrCursor.
 	Uncounted(ctx context.Context, cursor string, limit int) (ids []string, next string, err error)

@@ -19,6 +19,11 @@ func (s *Store) Old(_ context.Context, before time.Time, cursor string, limit in
 	return s.from(cursor, limit, func(r run.Run) bool { return store.Place(r) < store.PlaceOf(before) })
 }
 
+// Missed keeps the contract: what is kept here was settled by this process.
+func (s *Store) Missed(_ context.Context, cursor string, _ int) (next string, err error) {
+	return "", store.CheckCursor(cursor)
+}
+
 // Uncounted keeps the contract.
 func (s *Store) Uncounted(_ context.Context, cursor string, limit int) (ids []string, next string, err error) {
 	if err := store.CheckCursor(cursor); err != nil {

@@ -148,20 +148,30 @@ func (s *Store) oldest(ctx context.Context, list, end, cursor string, limit int)
 	if limit < 1 {
 		return nil, "", nil
 	}
-	from := "-"
-	if cursor != "" {
-		from = "(" + cursor
-	}
 	// One more than asked for tells whether this is the end.
 	places, err := s.rdb.ZRangeArgs(ctx, redis.ZRangeArgs{
-		Key: list, Start: from, Stop: end, ByLex: true, Count: int64(limit) + 1,
+		Key: list, Start: after(cursor), Stop: end, ByLex: true, Count: int64(limit) + 1,
 	}).Result()
 	if err != nil {
 		return nil, "", fmt.Errorf("list runs from the oldest on: %w", err)
 	}
+	found, next = page(places, limit)
+	return found, next, nil
+}
+
+// after is where a list goes on after cursor, as ZRANGE BYLEX takes it.
+func after(cursor string) string {
+	if cursor == "" {
+		return "-"
+	}
+	return "(" + cursor
+}
+
+// page is the ids at the first limit places, and the cursor of the next page if there are more.
+func page(places []string, limit int) (found []string, next string) {
 	if len(places) > limit {
 		places = places[:limit]
 		next = places[limit-1]
 	}
-	return ids(places), next, nil
+	return ids(places), next
 }

@@ -107,6 +107,12 @@ func TestRoundTrips(t *testing.T) {
 	ended := gone
 	ended.Plan = newRun("ended", 1).Plan
 	create(t, warm, ended)
+	if _, err := warm.Missed(t.Context(), "", 1); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := warm.Uncounted(t.Context(), "", 1); err != nil {
+		t.Fatal(err)
+	}
 	if err := warm.Count(t.Context(), ended, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +140,7 @@ func TestRoundTrips(t *testing.T) {
 		{"list of nothing", 1, func() error { _, _, err := s.List(ctx, store.Filter{State: run.Failed}, "", 50); return err }},
 		{"live", 1, func() error { _, _, err := s.Live(ctx, "", 500); return err }},
 		{"old", 1, func() error { _, _, err := s.Old(ctx, time.Now(), "", 500); return err }},
+		{"missed", 1, func() error { _, err := s.Missed(ctx, "", 500); return err }},
 		{"uncounted", 1, func() error { _, _, err := s.Uncounted(ctx, "", 500); return err }},
 		{"count", 1, func() error { return s.Count(ctx, ended, 1) }},
 		{"over", 1, func() error { _, err := s.Over(ctx, 0, 500); return err }},

@@ -16,6 +16,10 @@ import (
 const keyBytes = keyRuns + ":bytes"
 
 var (
+	//go:embed missed.lua
+	missedSource string
+	//go:embed uncounted.lua
+	uncountedSource string
 	//go:embed count.lua
 	countSource string
 	//go:embed over.lua
@@ -23,9 +27,11 @@ var (
 	//go:embed delete.lua
 	deleteSource string
 
-	countScript  = redis.NewScript(countSource)
-	overScript   = redis.NewScript(overSource)
-	deleteScript = redis.NewScript(deleteSource)
+	missedScript    = redis.NewScript(missedSource)
+	uncountedScript = redis.NewScript(uncountedSource)
+	countScript     = redis.NewScript(countSource)
+	overScript      = redis.NewScript(overSource)
+	deleteScript    = redis.NewScript(deleteSource)
 )
 
 // Old keeps the contract. One round trip.
@@ -33,9 +39,34 @@ func (s *Store) Old(ctx context.Context, before time.Time, cursor string, limit 
 	return s.oldest(ctx, keyRuns, "("+store.PlaceOf(before), cursor, limit)
 }
 
-// Uncounted keeps the contract. One round trip.
+// Missed keeps the contract. One round trip, which looks at 1,000 runs at most.
+func (s *Store) Missed(ctx context.Context, cursor string, limit int) (next string, err error) {
+	if err := store.CheckCursor(cursor); err != nil {
+		return "", err
+	}
+	keys := []string{keyRuns, listLive, listUncounted, listCounted}
+	next, err = missedScript.Run(ctx, s.rdb, keys, keyRun, after(cursor), max(1, min(limit, maxPage))).Text()
+	if err != nil {
+		return "", fmt.Errorf("find runs that were settled and not listed: %w", err)
+	}
+	return next, nil
+}
+
+// Uncounted keeps the contract. One round trip. A run that was deleted by who does not count is listed once more.
 func (s *Store) Uncounted(ctx context.Context, cursor string, limit int) ([]string, string, error) {
-	return s.oldest(ctx, listUncounted, "+", cursor, limit)
+	if err := store.CheckCursor(cursor); err != nil {
+		return nil, "", err
+	}
+	limit = min(limit, maxPage)
+	if limit < 1 {
+		return nil, "", nil
+	}
+	places, err := uncountedScript.Run(ctx, s.rdb, []string{listUncounted}, keyRun, after(cursor), limit+1).StringSlice()
+	if err != nil {
+		return nil, "", fmt.Errorf("list runs that are not counted: %w", err)
+	}
+	found, next := page(places, limit)
+	return found, next, nil
 }
 
 // Count keeps the contract. One round trip. What a run holds here is the bytes of its values, without what Redis needs

@@ -99,6 +99,9 @@ func countsNothingElse(t *testing.T, p pair) {
 	if err := p.here.Count(t.Context(), now, 0); !errors.Is(err, store.ErrNotFound) {
 		t.Errorf("a run that was deleted: got %v, want %v", err, store.ErrNotFound)
 	}
+	if _, err := p.here.Missed(t.Context(), "nonsense", 10); !errors.Is(err, store.ErrCursor) {
+		t.Errorf("got %v, want %v", err, store.ErrCursor)
+	}
 	if _, _, err := p.here.Uncounted(t.Context(), "nonsense", 10); !errors.Is(err, store.ErrCursor) {
 		t.Errorf("got %v, want %v", err, store.ErrCursor)
 	}
